@@ -35,3 +35,4 @@
 pub mod fault;
 pub mod names;
 pub mod tree;
+pub mod wire;

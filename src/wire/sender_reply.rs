@@ -1,0 +1,137 @@
+//! One reply: the request's head sent back, the file as tokens, and the sum of the whole file.
+//!
+//! Where the agreed sum is the stored one (xxh128), nothing is hashed: a bit that flipped on our disk is caught by the
+//! client. Any other sum is computed over the data that is sent, and xxh128 with it; if that is not the stored one,
+//! the client gets a sum that is certainly wrong, so it keeps what it has and asks again (protocol 9.4).
+//! Invariant: a reply that was begun is ended, with a right or a wrong sum, whatever happens to the file meanwhile.
+//! Absent on purpose: which request is next, and what is said between two replies.
+
+use super::delta::{Matcher, Placement};
+use super::greeting::Protocol;
+use super::numbers::NdxWriter;
+use super::options::{Flag, Options};
+use super::sender_output::{Output, PIECE};
+use super::sender_request::{BASIS_DESTINATION, BASIS_PARTIAL, Request};
+use super::setup::{Agreed, Compat};
+use super::sums::{Digest, SeedOrder, SumKind, SumSet, WholeSum};
+use super::tokens::{TokenError, TokenWriter};
+
+/// How a reply ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The client got the file and the sum that belongs to it.
+    Sent,
+    /// The data is not what its stored sum says, and the client was told so by a wrong sum. Set the content aside.
+    Mismatch,
+}
+
+/// What all replies of a session have in common.
+#[derive(Debug)]
+pub(super) struct Replies {
+    agreed: Agreed,
+    inplace: bool,
+    level: Option<i32>,
+    protocol: Protocol,
+    /// Made for the first reply: a client that needs nothing costs no compressor.
+    tokens: Option<TokenWriter>,
+    open: Option<Reply>,
+}
+
+#[derive(Debug)]
+struct Reply {
+    /// `None` where the client has no basis.
+    matcher: Option<Matcher>,
+    sums: Option<Computed>,
+}
+
+/// The sums of the data that was sent, where they are not taken as stored.
+#[derive(Debug)]
+struct Computed {
+    agreed: WholeSum,
+    stored: WholeSum,
+}
+
+impl Replies {
+    pub(super) fn new(options: &Options, agreed: Agreed, protocol: Protocol) -> Self {
+        let inplace = options.has(Flag::Inplace);
+        Self { agreed, inplace, level: options.compress.level, protocol, tokens: None, open: None }
+    }
+
+    /// Whether a reply was begun and not ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Sends the head and gets ready for the file's data.
+    pub(super) fn begin(&mut self, request: Request, ndx: &mut NdxWriter, output: &mut Output) {
+        let Request { record, sums, .. } = request;
+        let out = output.file_data();
+        record.put(ndx, out);
+        sums.head().echoed(self.agreed.block_sum).put(out);
+        let matcher = self.matcher(sums, record.basis);
+        let sums = (self.agreed.whole_sum != SumKind::Xxh128)
+            .then(|| Computed { agreed: WholeSum::new(self.agreed.whole_sum), stored: WholeSum::new(SumKind::Xxh128) });
+        let (codec, level, protocol) = (self.agreed.codec, self.level, self.protocol);
+        self.tokens.get_or_insert_with(|| TokenWriter::new(codec, level, protocol)).start_file();
+        self.open = Some(Reply { matcher, sums });
+    }
+
+    /// Protocol 9.8. Block sums of kind `none` say nothing, so they are not searched for.
+    fn matcher(&self, sums: SumSet, basis: u8) -> Option<Matcher> {
+        let Agreed { block_sum, seed, compat, .. } = self.agreed;
+        if sums.head().count() == 0 || block_sum == SumKind::None {
+            return None;
+        }
+        let order = if compat.has(Compat::SeedFix) { SeedOrder::Before } else { SeedOrder::After };
+        let overwritten = (self.inplace && basis == BASIS_DESTINATION)
+            || (compat.has(Compat::InplacePartialDir) && basis == BASIS_PARTIAL);
+        let placement = if overwritten { Placement::InPlace } else { Placement::Free };
+        Some(Matcher::new(sums, block_sum, seed, order, placement))
+    }
+
+    /// Sends the next bytes of the file.
+    pub(super) fn feed(&mut self, data: &[u8], output: &mut Output) {
+        let (Some(reply), Some(tokens)) = (&mut self.open, &mut self.tokens) else { return };
+        if let Some(sums) = &mut reply.sums {
+            sums.agreed.update(data);
+            sums.stored.update(data);
+        }
+        for piece in data.chunks(PIECE) {
+            let out = output.file_data();
+            match &mut reply.matcher {
+                None => tokens.literal(piece, out),
+                Some(matcher) => matcher.feed(piece, &mut |token| tokens.token(token, out)),
+            }
+        }
+    }
+
+    /// Ends the reply. `stored` is the file's stored xxh128; without it the sum is a wrong one.
+    pub(super) fn finish(&mut self, stored: Option<&[u8; 16]>, output: &mut Output) -> Result<Outcome, TokenError> {
+        let (Some(mut reply), Some(tokens)) = (self.open.take(), &mut self.tokens) else { return Ok(Outcome::Sent) };
+        let out = output.file_data();
+        if let Some(matcher) = &mut reply.matcher {
+            matcher.finish(&mut |token| tokens.token(token, out));
+        }
+        tokens.end_file(out)?;
+        let (sum, outcome) = reply.sum(stored);
+        out.extend_from_slice(sum.as_bytes());
+        Ok(outcome)
+    }
+}
+
+impl Reply {
+    fn sum(self, stored: Option<&[u8; 16]>) -> (Digest, Outcome) {
+        match (self.sums, stored) {
+            (None, Some(stored)) => (Digest::new(stored), Outcome::Sent),
+            (None, None) => (Digest::new(&[0; 16]), Outcome::Mismatch),
+            (Some(sums), stored) => {
+                let found = sums.stored.finish();
+                let agreed = sums.agreed.finish();
+                match stored {
+                    Some(stored) if found.as_bytes() == stored => (agreed, Outcome::Sent),
+                    _ => (agreed.wrong(), Outcome::Mismatch),
+                }
+            }
+        }
+    }
+}
