@@ -34,5 +34,7 @@
 
 pub mod fault;
 pub mod names;
+pub mod portage;
+pub mod sample;
 pub mod tree;
 pub mod wire;
