@@ -32,9 +32,12 @@
 //! names is durable; a connection serves exactly one snapshot from its request line to goodbye;
 //! nothing from a peer is used before its bound was checked.
 
+pub mod cascade;
 pub mod fault;
+pub mod identity;
 pub mod names;
 pub mod portage;
 pub mod sample;
+pub mod store;
 pub mod tree;
 pub mod wire;

@@ -1,0 +1,17 @@
+//! The federation on paper: the topology that an admin writes, read and checked.
+//!
+//! Pure functions from text to values: [`Topology::parse`] finds every mistake at once and says where each one is, so an
+//! admin mends a file in one go. Whoever gets a [`Topology`] asks nothing again: its names are known, its references lead
+//! somewhere, one node is the gateway.
+//! Deliberately absent: files, sockets and time, and the types of the TOML parser beyond this folder.
+
+mod mistake;
+mod toml_read;
+mod topology;
+mod topology_check;
+mod topology_read;
+mod values;
+
+pub use mistake::{MAX_MISTAKES, Mistake};
+pub use topology::{Channel, Module, Node, Nodes, Repository, RepositoryKind, Role, Topology, Verify};
+pub use values::{Endpoint, Upstream};

@@ -1,0 +1,360 @@
+//! From the text of a topology to its values, section by section.
+//!
+//! Reading goes on after a mistake. So that one mistake does not cause others elsewhere, a section's name counts for the
+//! references to it even if the rest of the section is wrong; a [`Topology`] comes out only if there was no mistake.
+//! Deliberately absent: rules between sections; they are in `topology_check.rs`.
+
+use std::time::Duration;
+
+use toml_edit::ImDocument;
+
+use super::mistake::Mistake;
+use super::toml_read::{Place, Placed, Reading, Section};
+use super::topology::{Channel, Module, Node, Nodes, Repository, RepositoryKind, Role, Topology, Verify};
+use super::topology_check::check;
+use super::values::Networks;
+use crate::names::{ChannelName, FederationName, ModuleName, NodeName, RepositoryName};
+use crate::tree::{MAX_COMPONENT_BYTES, MAX_TOPOLOGY_BYTES, TreePath, TreePathBuf};
+
+/// Longest comment of a module, in bytes: rsync's module list is lines for a terminal.
+const MAX_COMMENT_BYTES: usize = 500;
+
+/// Longest message of the day, in bytes: every client of the module gets it.
+const MAX_MOTD_BYTES: usize = 16 << 10;
+
+/// Most connections that a module may allow: more than a process may have files open.
+const MAX_CONNECTIONS: u32 = 1_000_000;
+
+/// Longest timeout: a connection that is silent for a day is dead.
+const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
+
+/// Longest pause between two transfers from an upstream: a year.
+const MAX_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
+
+/// What Gentoo keeps in the root of a tree that is no part of it.
+const LEFT_OUT_OF_TREES: [&str; 4] = ["distfiles", "local", "lost+found", "packages"];
+
+/// What a file system keeps in its root.
+const LEFT_OUT_OF_FILES: [&str; 1] = ["lost+found"];
+
+/// What was read of a text, with the places that the checks need.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) repositories: Vec<Repository>,
+    pub(super) channels: Vec<Channel>,
+    pub(super) modules: Vec<Module>,
+    pub(super) nodes: Vec<PlacedNode>,
+    /// How many `[[node]]` sections there are, also those that could not be read.
+    pub(super) node_sections: usize,
+    pub(super) names: Names,
+    pub(super) references: Vec<Placed<Reference>>,
+}
+
+/// A node, and where its sections say what.
+pub(super) struct PlacedNode {
+    pub(super) node: Node,
+    pub(super) role: Place,
+    pub(super) parents: Place,
+}
+
+/// Every name that a section gives itself.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) repositories: Vec<Placed<RepositoryName>>,
+    pub(super) channels: Vec<Placed<ChannelName>>,
+    pub(super) modules: Vec<Placed<ModuleName>>,
+    pub(super) nodes: Vec<Placed<NodeName>>,
+}
+
+/// A name that should be one of [`Names`].
+pub(super) enum Reference {
+    Repository(RepositoryName),
+    Channel(ChannelName),
+    Node(NodeName),
+}
+
+impl Topology {
+    /// Reads a topology. Fails with all mistakes at once, sorted by place, at most
+    /// [`MAX_MISTAKES`](super::MAX_MISTAKES).
+    pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
+        let mut reading = Reading::new(text);
+        let nowhere = Place { at: 0, key: String::new() };
+        if text.len() > MAX_TOPOLOGY_BYTES {
+            reading.mistake(&nowhere, format!("a topology has at most {MAX_TOPOLOGY_BYTES} bytes"));
+            return Err(reading.finish());
+        }
+        let document = match ImDocument::parse(text) {
+            Ok(document) => document,
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                let why = error.message().replace('\n', ", ");
+                reading.mistake(&Place { at, ..nowhere }, format!("this is no TOML: {why}"));
+                return Err(reading.finish());
+            }
+        };
+        let root = Section::root(document.as_table());
+        let federation = read_root(&mut reading, &root);
+        let draft = read_sections(&mut reading, &root);
+        check(&mut reading, &draft);
+        let mistakes = reading.finish();
+        match federation {
+            Some(federation) if mistakes.is_empty() => Ok(draft.into_topology(federation)),
+            _ => Err(mistakes),
+        }
+    }
+}
+
+impl Draft {
+    fn into_topology(self, federation: FederationName) -> Topology {
+        let Self { repositories, channels, modules, nodes, .. } = self;
+        let nodes = nodes.into_iter().map(|placed| placed.node).collect();
+        Topology { federation, repositories, channels, modules, nodes }
+    }
+
+    fn refer(&mut self, name: &Placed<ChannelName>) {
+        self.references.push(Placed { value: Reference::Channel(name.value.clone()), place: name.place.clone() });
+    }
+
+    fn refer_to_nodes(&mut self, names: &[Placed<NodeName>]) {
+        self.references.extend(
+            names.iter().map(|name| Placed { value: Reference::Node(name.value.clone()), place: name.place.clone() }),
+        );
+    }
+}
+
+fn read_root(reading: &mut Reading<'_>, root: &Section<'_>) -> Option<FederationName> {
+    root.allow(reading, &["federation", "repository", "channel", "module", "node"], &[]);
+    root.require(reading, "federation", "\"example\"");
+    root.word(reading, "federation").map(|name| name.value)
+}
+
+fn read_sections(reading: &mut Reading<'_>, root: &Section<'_>) -> Draft {
+    let mut draft = Draft::default();
+    for section in reading.sections(root, "repository") {
+        let repository = read_repository(reading, &section, &mut draft);
+        draft.repositories.extend(repository);
+    }
+    for section in reading.sections(root, "channel") {
+        let channel = read_channel(reading, &section, &mut draft);
+        draft.channels.extend(channel);
+    }
+    for section in reading.sections(root, "module") {
+        let module = read_module(reading, &section, &mut draft);
+        draft.modules.extend(module);
+    }
+    for section in reading.sections(root, "node") {
+        draft.node_sections += 1;
+        let node = read_node(reading, &section, &mut draft);
+        draft.nodes.extend(node);
+    }
+    draft
+}
+
+fn read_repository(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Option<Repository> {
+    section.allow(reading, &["name", "kind", "upstreams", "keys", "verify", "min_interval", "leave_out"], &[]);
+    section.require(reading, "name", "\"gentoo\"");
+    section.require(reading, "kind", "\"tree\"");
+    let name: Option<Placed<RepositoryName>> = section.word(reading, "name");
+    draft.names.repositories.extend(name.clone());
+    let kind = read_kind(reading, section);
+    let upstreams = section.words(reading, "upstreams").unwrap_or_default();
+    let keys = section.text(reading, "keys").map(|keys| keys.value.to_owned());
+    let choices = [("required", Verify::Required), ("report", Verify::Report), ("off", Verify::Off)];
+    let verify = section.choice(reading, "verify", &choices);
+    let min_interval = section.duration(reading, "min_interval", MAX_INTERVAL);
+    let leave_out = read_leave_out(reading, section);
+    let kind = kind?;
+    let (default_verify, default_leave_out): (_, &[&str]) = match kind {
+        RepositoryKind::Tree => (Verify::Required, &LEFT_OUT_OF_TREES),
+        RepositoryKind::Files => (Verify::Off, &LEFT_OUT_OF_FILES),
+    };
+    Some(Repository {
+        name: name?.value,
+        kind,
+        upstreams: upstreams.into_iter().map(|upstream| upstream.value).collect(),
+        keys,
+        verify: verify.map_or(default_verify, |verify| verify.value),
+        min_interval,
+        leave_out: leave_out.unwrap_or_else(|| default_leave_out.iter().map(|&name| name.to_owned()).collect()),
+    })
+}
+
+fn read_kind(reading: &mut Reading<'_>, section: &Section<'_>) -> Option<RepositoryKind> {
+    let choices = [("tree", Some(RepositoryKind::Tree)), ("files", Some(RepositoryKind::Files)), ("distfiles", None)];
+    let Placed { value, place } = section.choice(reading, "kind", &choices)?;
+    if value.is_none() {
+        reading.mistake(&place, "distfiles are not in this version of headwater; use tree or files");
+    }
+    value
+}
+
+fn read_leave_out(reading: &mut Reading<'_>, section: &Section<'_>) -> Option<Vec<String>> {
+    let names = section.texts(reading, "leave_out")?;
+    let mut left_out = Vec::with_capacity(names.len());
+    for Placed { value, place } in names {
+        let component = value.len() <= MAX_COMPONENT_BYTES
+            && !value.is_empty()
+            && !value.contains('/')
+            && !matches!(value, "." | "..");
+        if !component {
+            reading.mistake(&place, format!("{value:?} is no name in the root; write it without a slash"));
+        }
+        left_out.push(value.to_owned());
+    }
+    Some(left_out)
+}
+
+fn read_channel(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Option<Channel> {
+    section.allow(reading, &["name"], &[]);
+    section.require(reading, "name", "\"gentoo/full\"");
+    let Placed { value, place }: Placed<ChannelName> = section.word(reading, "name")?;
+    let reference = Reference::Repository(value.repository().clone());
+    draft.references.push(Placed { value: reference, place: place.clone() });
+    draft.names.channels.push(Placed { value: value.clone(), place });
+    Some(Channel { name: value })
+}
+
+const MODULE_KEYS: [&str; 12] = [
+    "name",
+    "channel",
+    "path",
+    "comment",
+    "list",
+    "hosts_allow",
+    "hosts_deny",
+    "max_connections",
+    "timeout",
+    "motd",
+    "transfer_log",
+    "nodes",
+];
+
+const LATER_MODULE_KEYS: [&str; 4] = ["auth_users", "exclude", "include", "bwlimit"];
+
+fn read_module(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Option<Module> {
+    section.allow(reading, &MODULE_KEYS, &LATER_MODULE_KEYS);
+    section.require(reading, "name", "\"gentoo-portage\"");
+    section.require(reading, "channel", "\"gentoo/full\"");
+    let name: Option<Placed<ModuleName>> = section.word(reading, "name");
+    draft.names.modules.extend(name.clone());
+    let channel: Option<Placed<ChannelName>> = section.word(reading, "channel");
+    if let Some(channel) = &channel {
+        draft.refer(channel);
+    }
+    let path = read_path(reading, section);
+    let comment = read_line(reading, section, "comment", MAX_COMMENT_BYTES);
+    let list = section.flag(reading, "list", true);
+    let hosts_allow = read_networks(reading, section, "hosts_allow");
+    let hosts_deny = read_networks(reading, section, "hosts_deny");
+    let max_connections = section.number(reading, "max_connections", 0..=MAX_CONNECTIONS);
+    let timeout = section.duration(reading, "timeout", MAX_TIMEOUT);
+    let motd = read_motd(reading, section);
+    let transfer_log = section.flag(reading, "transfer_log", true);
+    let nodes = read_nodes(reading, section, draft);
+    Some(Module {
+        name: name?.value,
+        channel: channel?.value,
+        path,
+        comment,
+        list,
+        hosts_allow,
+        hosts_deny,
+        max_connections: max_connections.filter(|&most| most != 0),
+        timeout: timeout.filter(|timeout| !timeout.is_zero()),
+        motd,
+        transfer_log,
+        nodes,
+    })
+}
+
+fn read_path(reading: &mut Reading<'_>, section: &Section<'_>) -> TreePathBuf {
+    let path = section.text(reading, "path").filter(|path| !path.value.is_empty());
+    let checked = path.map(|path| (TreePath::new(path.value.as_bytes()), path.place));
+    match checked {
+        Some((Ok(path), _)) => path.into(),
+        Some((Err(error), place)) => {
+            reading.mistake(&place, format!("{error}; write a directory inside the channel, as in \"metadata\""));
+            TreePath::ROOT.into()
+        }
+        None => TreePath::ROOT.into(),
+    }
+}
+
+fn read_line(reading: &mut Reading<'_>, section: &Section<'_>, key: &str, most: usize) -> String {
+    let Some(line) = section.text(reading, key) else {
+        return String::new();
+    };
+    if line.value.len() > most || line.value.chars().any(char::is_control) {
+        reading.mistake(&line.place, format!("one line of at most {most} bytes belongs here"));
+    }
+    line.value.to_owned()
+}
+
+fn read_motd(reading: &mut Reading<'_>, section: &Section<'_>) -> String {
+    let Some(motd) = section.text(reading, "motd") else {
+        return String::new();
+    };
+    if motd.value.len() > MAX_MOTD_BYTES || motd.value.contains('\0') {
+        let text = format!("a text of at most {MAX_MOTD_BYTES} bytes belongs here");
+        reading.mistake(&motd.place, text);
+    }
+    motd.value.to_owned()
+}
+
+fn read_networks(reading: &mut Reading<'_>, section: &Section<'_>, key: &str) -> Vec<ipnet::IpNet> {
+    let words = section.words::<Networks>(reading, key).unwrap_or_default();
+    words.into_iter().flat_map(|networks| networks.value.0).collect()
+}
+
+fn read_nodes(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Nodes {
+    let Some(texts) = section.texts(reading, "nodes") else {
+        return Nodes::All;
+    };
+    if let [only] = texts.as_slice()
+        && only.value == "*"
+    {
+        return Nodes::All;
+    }
+    if let Some(star) = texts.iter().find(|text| text.value == "*") {
+        reading.mistake(&star.place, "\"*\" means all nodes and stands alone");
+        return Nodes::All;
+    }
+    let names: Vec<Placed<NodeName>> = texts.into_iter().filter_map(|text| reading.parsed(text)).collect();
+    draft.refer_to_nodes(&names);
+    Nodes::Only(names.into_iter().map(|name| name.value).collect())
+}
+
+fn read_node(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Option<PlacedNode> {
+    section.allow(reading, &["name", "site", "role", "parents", "control", "rsync", "carries"], &[]);
+    section.require(reading, "name", "\"gw\"");
+    section.require(reading, "site", "\"berlin\"");
+    section.require(reading, "role", "\"gateway\"");
+    let name: Option<Placed<NodeName>> = section.word(reading, "name");
+    draft.names.nodes.extend(name.clone());
+    let site = section.word(reading, "site");
+    let roles = [Role::Gateway, Role::Secondary, Role::Tertiary].map(|role| (role.as_str(), role));
+    let role = section.choice(reading, "role", &roles);
+    let parents: Vec<Placed<NodeName>> = section.words(reading, "parents").unwrap_or_default();
+    draft.refer_to_nodes(&parents);
+    let control = section.word(reading, "control").map(|endpoint| endpoint.value);
+    let rsync = section.word(reading, "rsync").map(|endpoint| endpoint.value);
+    let carries = match section.words::<ChannelName>(reading, "carries") {
+        Some(channels) => {
+            channels.iter().for_each(|channel| draft.refer(channel));
+            channels.into_iter().map(|channel| channel.value).collect()
+        }
+        None => draft.channels.iter().map(|channel| channel.name.clone()).collect(),
+    };
+    let (role, site) = (role?, site?.value);
+    let parents_place = parents.first().map_or_else(|| role.place.clone(), |parent| parent.place.clone());
+    let node = Node {
+        name: name?.value,
+        site,
+        role: role.value,
+        parents: parents.into_iter().map(|parent| parent.value).collect(),
+        control,
+        rsync,
+        carries,
+    };
+    Some(PlacedNode { node, role: role.place, parents: parents_place })
+}

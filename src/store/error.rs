@@ -1,0 +1,181 @@
+//! What can go wrong with the data directory, and whose fault it is.
+//!
+//! Each error names the object and what was attempted; those that an operator meets say what to do. SQLite's own
+//! message is the source, never the whole text.
+//! Deliberately absent: retries. A full or failing disk is reported, and whoever asked decides.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::fault::Fault;
+use crate::tree::{SnapshotId, TextError};
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the data directory.
+    #[error(
+        "the data directory {path} is in use{}: one process at a time may write it; stop that one, or talk to it",
+        .pid.map_or_else(String::new, |pid| format!(" by process {pid}"))
+    )]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+        /// The process that has it, if it could be read.
+        pid: Option<u32>,
+    },
+    /// There is no data directory, and none was to be made.
+    #[error("{path} is no data directory: it has no headwater.db; name another with --dir, or make one with init")]
+    NoStore {
+        /// The directory that was asked for.
+        path: PathBuf,
+    },
+    /// The database is of another program.
+    #[error("{path} is an SQLite database, but not of headwater; move it away or name another directory")]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The database was written by a newer release.
+    #[error(
+        "{path} has schema version {found}, but this release knows only {known}: it was written by a newer one; \
+         run that one, or restore a backup"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The version that it has.
+        found: i64,
+        /// The newest version that this release knows.
+        known: i64,
+    },
+    /// A file or directory could not be read or written.
+    #[error("cannot {attempt} {path}: {source}")]
+    File {
+        /// What was attempted, as a verb.
+        attempt: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// SQLite refused.
+    #[error("cannot {attempt}: {source}")]
+    Database {
+        /// What was attempted, as a verb with its object.
+        attempt: &'static str,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+    /// There is not enough room.
+    #[error("{path} has {free} bytes free, but {needed} are needed: {missing} are missing; free them or keep fewer generations")]
+    Space {
+        /// The data directory.
+        path: PathBuf,
+        /// Bytes that an unprivileged process may still write.
+        free: u64,
+        /// Bytes that are needed, with the reserve.
+        needed: u64,
+        /// The difference.
+        missing: u64,
+    },
+    /// A snapshot names contents that the store does not have.
+    #[error("snapshot {} cannot be staged: {count} of its contents are missing, the first is that of {example}", .snapshot.short())]
+    Missing {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// How many of its files have no content here.
+        count: usize,
+        /// The path of the first of them.
+        example: String,
+    },
+    /// No such snapshot is kept.
+    #[error("snapshot {} is not kept here", .0.short())]
+    UnknownSnapshot(SnapshotId),
+    /// A head names a snapshot that was not staged.
+    #[error("channel {channel} cannot be published: snapshot {} was not staged", .snapshot.short())]
+    NotStaged {
+        /// The channel.
+        channel: String,
+        /// The snapshot that its head names.
+        snapshot: SnapshotId,
+    },
+    /// A head that does not come after the one that is published.
+    #[error(
+        "channel {channel} cannot go to generation {generation} of term {term}: it is at generation {at} of term {at_term}"
+    )]
+    StaleHead {
+        /// The channel.
+        channel: String,
+        /// The generation that was to be published.
+        generation: u64,
+        /// Its term.
+        term: u64,
+        /// The generation that is published.
+        at: u64,
+        /// Its term.
+        at_term: u64,
+    },
+    /// The text of a head that was to be published is not one.
+    #[error("a head cannot be published: {0}")]
+    BadHead(String),
+    /// A stored text does not parse.
+    #[error("{what} in the database is damaged: {source}; restore a backup, or fetch it again")]
+    BadText {
+        /// Which one.
+        what: String,
+        /// What is wrong in it.
+        source: TextError,
+    },
+    /// A value in the database is impossible.
+    #[error("the database is damaged: {0}; check it with `sqlite3 headwater.db 'pragma integrity_check'`")]
+    Damaged(String),
+    /// A content that is too large for a row was handed over as one.
+    #[error("a content of {0} bytes is too large for a row")]
+    TooLarge(usize),
+}
+
+impl StoreError {
+    /// Who has to act.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Locked { .. } | Self::NoStore { .. } | Self::Foreign { .. } | Self::Newer { .. } => Fault::Operator,
+            _ => Fault::Local,
+        }
+    }
+
+    /// True if the disk is full, whoever noticed.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Space { .. } => true,
+            Self::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Database { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            _ => false,
+        }
+    }
+}
+
+/// Names what was attempted with the database.
+pub(super) fn sql(attempt: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
+    move |source| StoreError::Database { attempt, source }
+}
+
+/// Names what was attempted with a file.
+pub(super) fn file<E: Into<io::Error>>(attempt: &'static str, path: &Path) -> impl FnOnce(E) -> StoreError {
+    move |source| StoreError::File { attempt, path: path.to_owned(), source: source.into() }
+}
+
+/// A number that SQLite can only hold as signed, and that counts something.
+pub(super) fn count(what: &str, number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Damaged(format!("{what} is {number}")))
+}
+
+/// The way back: SQLite has signed 64 bits. Nothing that the store counts comes near the limit.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A column of exactly `N` bytes.
+pub(super) fn fixed<const N: usize>(what: &str, bytes: &[u8]) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Damaged(format!("{what} has {} bytes, not {N}", bytes.len())))
+}

@@ -1,0 +1,100 @@
+//! Where things lie in the data directory, and the lock that makes it one process's.
+//!
+//! Every path that the store opens is made here, from the data directory and names of our own, so nothing that a peer
+//! sends becomes part of a path. The lock is an flock: the kernel drops it when its holder dies, however it dies.
+//! Deliberately absent: keys, sockets and distfiles, which belong to others.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::error::{StoreError, file};
+
+/// Longest process number that is read back from the lock.
+const MAX_PID_DIGITS: u64 = 10;
+
+/// The paths below one data directory.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn of(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.root.join("headwater.db")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.root.join("headwater.db-wal")
+    }
+
+    pub(super) fn large(&self) -> PathBuf {
+        self.root.join("large")
+    }
+
+    pub(super) fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
+    /// Makes the directories that are not there, readable by owner and group only: masked channels are not for all.
+    pub(super) fn make(&self) -> Result<(), StoreError> {
+        for directory in [self.root.clone(), self.large(), self.quarantine()] {
+            DirBuilder::new().recursive(true).mode(0o750).create(&directory).map_err(file("make", &directory))?;
+        }
+        sync_directory(&self.root)
+    }
+
+    /// Takes the lock and writes this process's number into it.
+    pub(super) fn lock(&self) -> Result<Lock, StoreError> {
+        let path = self.root.join("lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(file("open", &path))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut text = String::new();
+            let read = (&lock).take(MAX_PID_DIGITS).read_to_string(&mut text);
+            let pid = read.ok().and_then(|_| text.trim().parse().ok());
+            return Err(StoreError::Locked { path: self.root.clone(), pid });
+        }
+        let pid = std::process::id();
+        lock.set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{pid}"))
+            .map_err(file("write", &path))?;
+        Ok(Lock { _held: lock })
+    }
+}
+
+/// The lock on a data directory; given back when it is dropped, or when the process dies.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _held: File,
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(file("sync", path))
+}
+
+/// Removes a file; that it is not there is as good.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}

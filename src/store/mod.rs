@@ -1,0 +1,42 @@
+//! The disk of a node: contents, snapshots, heads; stage and publish; sweep and quarantine.
+//!
+//! One SQLite database holds everything small, a directory of plain files what is over 1 MiB. The rule that all else
+//! serves: a head moves only when everything that it names is durable, and all heads move in one commit.
+//! One thread owns the [`Store`] and writes; any number of [`Reader`]s read beside it; [`Pins`] keep what they read.
+//! Deliberately absent: async. Callers put this on blocking threads.
+
+mod contents;
+mod error;
+pub mod failpoint;
+mod ingest;
+mod large;
+mod layout;
+mod located;
+mod open;
+mod pins;
+mod publications;
+mod quarantine;
+mod reader;
+mod schema;
+mod snapshots;
+mod space;
+mod staged;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod witness;
+
+pub use contents::{Home, LARGE, Row, Xxh128};
+pub use error::StoreError;
+pub use ingest::{Ingest, NewContent, Stored};
+pub use large::{Incoming, Landing};
+pub use located::{Located, Place};
+pub use open::{Access, Rejected, Store};
+pub use pins::{Pin, Pins};
+pub use publications::{Changes, Kept, NewHead, Publication};
+pub use quarantine::{Bad, Verdict};
+pub use reader::Reader;
+pub use space::{RESERVE, Space};
+pub use staged::Staged;
+pub use sweep::{Keep, Swept};
+pub use witness::{Mark, Witness};

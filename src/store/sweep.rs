@@ -1,0 +1,241 @@
+//! Freeing what no kept generation needs.
+//!
+//! Kept are the newest generations of each channel, what is pinned, and what was rejected last. First the generations
+//! are dropped in one commit, then contents that none of the kept snapshots name, in batches, then their large files:
+//! a crash in between leaves contents that nobody names, and the next sweep finds them. Texts of dropped snapshots stay
+//! while kept ones are deltas against them.
+//! Deliberately absent: reading the clock, and distfiles.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::TransactionBehavior;
+
+use super::contents::{self, Home};
+use super::error::{StoreError, count, fixed, sql};
+use super::failpoint::{Point, reach};
+use super::open::Store;
+use super::publications::{self, Kept, Publication};
+use super::schema::{Promise, promise};
+use super::snapshots;
+use crate::tree::{ContentId, Kind, Snapshot, SnapshotId};
+
+/// Contents that are deleted in one commit.
+const BATCH: usize = 4096;
+
+/// A head whose text is a longer chain than this is made whole, so that a start loads it quickly.
+const QUICK_CHAIN: i64 = 2;
+
+/// One page in this many may stay free inside of the database: the next generation will use it.
+const FREE_SHARE: u64 = 10;
+
+/// Which generations are kept, a channel.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Keep {
+    /// At least so many, whatever their age.
+    pub generations: usize,
+    /// And all that are not older than so many hours,
+    pub hours: u32,
+    /// but never more than so many.
+    pub most: usize,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { generations: 8, hours: 48, most: 64 }
+    }
+}
+
+impl Keep {
+    /// Which of `times` (newest generation first, seconds since 1970) stay. The head always does.
+    fn keeps(&self, times: &[i64], now: i64) -> Vec<bool> {
+        let since = now.saturating_sub(i64::from(self.hours) * 3600);
+        let stays = |(at, &time): (usize, &i64)| at == 0 || (at < self.most && (at < self.generations || time >= since));
+        times.iter().enumerate().map(stays).collect()
+    }
+}
+
+/// What a sweep did.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Swept {
+    /// Generations that were dropped.
+    pub generations: u64,
+    /// Contents that were freed.
+    pub contents: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Drops the generations that `keep` does not keep at the time `now` (seconds since 1970), and frees what only they
+    /// had. Reads every kept snapshot, so it takes some seconds with many generations.
+    pub fn sweep(&mut self, keep: Keep, now: i64) -> Result<Swept, StoreError> {
+        self.make_heads_whole()?;
+        let result = self.drop_generations(keep, now).and_then(|(generations, kept)| {
+            let needed = self.needed(&kept)?;
+            let (contents, bytes) = self.free_contents(&needed)?;
+            Ok(Swept { generations, contents, bytes })
+        });
+        self.pins.gone();
+        let swept = result?;
+        self.shrink()?;
+        Ok(swept)
+    }
+
+    fn make_heads_whole(&mut self) -> Result<(), StoreError> {
+        promise(&self.db, Promise::Durable)?;
+        for head in self.heads()? {
+            if snapshots::depth(&self.db, &head.snapshot)?.is_some_and(|depth| depth > QUICK_CHAIN) {
+                snapshots::make_whole(&self.db, &head.snapshot)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops generations and the snapshots that nobody needs then. Returns how many went, and the snapshots that stay.
+    fn drop_generations(&mut self, keep: Keep, now: i64) -> Result<(u64, HashSet<SnapshotId>), StoreError> {
+        let mut kept: HashSet<SnapshotId> = self.rejected()?.into_iter().map(|rejected| rejected.snapshot).collect();
+        let mut dropped: Vec<Publication> = Vec::new();
+        for channel in publications::channels(&self.db)? {
+            let mut generations = self.history(&channel)?;
+            generations.retain(|publication| publication.kept == Kept::Yes);
+            let times: Vec<i64> = generations.iter().map(|publication| publication.time).collect();
+            for (publication, stays) in generations.into_iter().zip(keep.keeps(&times, now)) {
+                if stays {
+                    kept.insert(publication.snapshot);
+                } else {
+                    dropped.push(publication);
+                }
+            }
+        }
+        let all = snapshots::all(&self.db)?;
+        let unkept = all.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id));
+        let going = self.pins.bar(unkept);
+        kept.extend(all.iter().map(|(id, _)| *id).filter(|id| !going.contains(id)));
+        // A generation whose snapshot stays for another reason (a pin, another generation) is still whole.
+        dropped.retain(|publication| going.contains(&publication.snapshot));
+        let bases = needed_texts(&all, &kept);
+        promise(&self.db, Promise::Durable)?;
+        let attempt = "drop generations";
+        let transaction =
+            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
+        for publication in &dropped {
+            publications::mark_swept(&transaction, publication)?;
+        }
+        for id in going.iter().filter(|id| !bases.contains(id)) {
+            snapshots::delete(&transaction, id)?;
+        }
+        transaction
+            .execute("DELETE FROM witness WHERE snapshot NOT IN (SELECT snapshot FROM publications WHERE kept = 1)", [])
+            .map_err(sql(attempt))?;
+        reach(Point::BeforeSweepCommit);
+        transaction.commit().map_err(sql(attempt))?;
+        reach(Point::AfterSweepCommit);
+        Ok((u64::try_from(dropped.len()).unwrap_or(u64::MAX), kept))
+    }
+
+    /// The keys of all contents that the kept snapshots name. Two ids that share a key only keep one content too many.
+    fn needed(&self, kept: &HashSet<SnapshotId>) -> Result<HashSet<u64>, StoreError> {
+        let mut needed = HashSet::new();
+        for id in kept {
+            let snapshot = snapshots::load(&self.db, id)?;
+            needed.extend(contents_of(&snapshot).map(|content| key(content.as_bytes())));
+        }
+        Ok(needed)
+    }
+
+    fn free_contents(&mut self, needed: &HashSet<u64>) -> Result<(u64, u64), StoreError> {
+        let mut going = Vec::new();
+        let mut large_here = HashSet::new();
+        contents::scan(&self.db, &mut |id, known| {
+            let id = ContentId::from_bytes(fixed("a content id", id)?);
+            let large = (known.home == Home::Large).then_some(id);
+            if needed.contains(&key(id.as_bytes())) {
+                large_here.extend(large);
+            } else {
+                going.push((known.n, known.size));
+            }
+            Ok(())
+        })?;
+        let attempt = "free contents";
+        promise(&self.db, Promise::Durable)?;
+        for batch in going.chunks(BATCH) {
+            let transaction =
+                self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
+            for (n, _) in batch {
+                contents::delete(&transaction, *n)?;
+            }
+            reach(Point::BeforeSweepBatch);
+            transaction.commit().map_err(sql(attempt))?;
+        }
+        reach(Point::BeforeLargeUnlink);
+        // Also what a crash left between a file's name and its row.
+        for id in self.large.all()?.iter().filter(|id| !large_here.contains(*id)) {
+            self.large.remove(id)?;
+        }
+        let bytes = going.iter().map(|(_, size)| size).sum();
+        Ok((u64::try_from(going.len()).unwrap_or(u64::MAX), bytes))
+    }
+
+    /// Gives free pages back to the file system, but for a share, and empties the log.
+    fn shrink(&mut self) -> Result<(), StoreError> {
+        reach(Point::BeforeVacuum);
+        let attempt = "shrink the database";
+        let number = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql(attempt));
+        let free = count("the number of free pages", number("freelist_count")?)?;
+        let spare = count("the number of pages", number("page_count")?)? / FREE_SHARE;
+        if let Some(surplus) = free.checked_sub(spare)
+            && surplus > 0
+        {
+            // A page a step: `execute` would stop after the first one.
+            let mut statement =
+                self.db.prepare(&format!("PRAGMA incremental_vacuum({surplus})")).map_err(sql(attempt))?;
+            let mut rows = statement.query([]).map_err(sql(attempt))?;
+            while rows.next().map_err(sql(attempt))?.is_some() {}
+        }
+        self.checkpoint()
+    }
+}
+
+fn contents_of(snapshot: &Snapshot) -> impl Iterator<Item = &ContentId> {
+    snapshot.iter().filter_map(|entry| match entry.kind {
+        Kind::File { content, .. } => Some(content),
+        _ => None,
+    })
+}
+
+fn key(id: &[u8; 64]) -> u64 {
+    id.first_chunk().map_or(0, |head| u64::from_le_bytes(*head))
+}
+
+/// All snapshots whose texts the kept ones need: themselves and, along their chains, what they are deltas against.
+fn needed_texts(all: &[(SnapshotId, Option<SnapshotId>)], kept: &HashSet<SnapshotId>) -> HashSet<SnapshotId> {
+    let base: HashMap<SnapshotId, Option<SnapshotId>> = all.iter().copied().collect();
+    let mut needed = HashSet::new();
+    for id in kept {
+        let mut at = Some(*id);
+        while let Some(id) = at
+            && needed.insert(id)
+        {
+            at = base.get(&id).copied().flatten();
+        }
+    }
+    needed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_and_the_young_are_kept_up_to_a_limit() {
+        let keep = Keep { generations: 2, hours: 1, most: 4 };
+        let now = 10_000;
+        let check = |times: &[i64], expected: &[bool]| assert_eq!(keep.keeps(times, now), expected, "{times:?}");
+        check(&[], &[]);
+        check(&[0], &[true]);
+        check(&[2, 1, 0], &[true, true, false]);
+        check(&[9000, 8000, 7000, 6000], &[true, true, true, false]);
+        check(&[9999, 9998, 9997, 9996, 9995], &[true, true, true, true, false]);
+        assert_eq!(Keep { generations: 0, hours: 0, most: 0 }.keeps(&[5, 4], now), [true, false], "the head stays");
+    }
+}
