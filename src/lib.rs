@@ -34,10 +34,12 @@
 
 pub mod cascade;
 pub mod fault;
+pub mod fetch;
 pub mod identity;
 pub mod names;
 pub mod portage;
 pub mod sample;
+pub mod serve;
 pub mod store;
 pub mod tree;
 pub mod wire;

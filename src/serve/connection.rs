@@ -1,0 +1,319 @@
+//! One client, from accept to goodbye: asks the protocol machine for its next step and answers it.
+//!
+//! Opening: greeting, module list, access, arguments, rules; it has one deadline. Then the file list,
+//! and after it requests until the client has all it wants. The snapshot is pinned at the module's
+//! name and served to the end, whatever is published meanwhile. Deliberately absent: decisions about
+//! bytes (those are `wire`'s) and about entries (those are `view`'s).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::error::ServeError;
+use super::list_cache::{ListKey, Listed};
+use super::listener::Shared;
+use super::listing::Listing;
+use super::module_log::TransferLine;
+use super::pipe::{Event, Patience, Pipe, Reading};
+use super::published::{Current, ListingVisibility, Module, Published, ServeLimits, Slot};
+use super::sending::{Done, Job};
+use crate::wire::sender::{FileList, ListRequest, ModuleTerms, Sender, SenderConfig, Step};
+
+/// A client that may be silent for N seconds is given up after so many times N without progress.
+const PATIENCE_FACTOR: u32 = 3;
+
+/// Exit code of a client whose request cannot be served (protocol 12.1: input/output file selection).
+const CODE_SELECTION: i32 = 3;
+/// Exit code for a broken protocol (12.1).
+const CODE_PROTOCOL: i32 = 2;
+/// Exit code for a syntax error (12.1).
+const CODE_SYNTAX: i32 = 1;
+
+/// What a client was given at its module's name.
+struct Granted {
+    module: Arc<Module>,
+    current: Arc<Current>,
+    /// Held until the connection ends.
+    _slot: Slot,
+}
+
+/// How a connection's opening ended.
+enum Opening {
+    /// It gets a file list.
+    Granted(Granted, ListRequest),
+    /// It got all it asked for, or was refused.
+    Over,
+}
+
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    /// As they were when the client came.
+    limits: ServeLimits,
+    client: SocketAddr,
+    number: u64,
+    pipe: Pipe,
+}
+
+/// Serves one client.
+pub(crate) async fn talk(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    client: SocketAddr,
+    number: u64,
+    seed: i32,
+) -> Result<(), ServeError> {
+    // Small answers must not wait for the peer's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let published = shared.published.borrow().clone();
+    let limits = published.limits;
+    let opening = Some(Instant::now() + limits.handshake);
+    let patience = Patience { opening, idle: limits.idle, keepalive: None };
+    let pipe = Pipe::new(stream, client, shared.tally.clone(), patience);
+    let config = SenderConfig { motd: published.motd.clone(), seed, ..SenderConfig::default() };
+    Connection { shared, limits, client, number, pipe }.run(Box::new(Sender::new(config)), published).await
+}
+
+impl Connection {
+    async fn run(mut self, mut sender: Box<Sender>, published: Arc<Published>) -> Result<(), ServeError> {
+        match self.open(&mut sender, &published).await {
+            Ok(Opening::Granted(granted, request)) => self.serve(sender, granted, request).await,
+            Ok(Opening::Over) => {
+                self.pipe.drain(&mut sender).await;
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.tally.refuse();
+                self.pipe.drain(&mut sender).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The next step that needs an answer; reads and writes until there is one.
+    async fn step(&mut self, sender: &mut Sender) -> Result<Step, ServeError> {
+        loop {
+            let polled = sender.poll();
+            self.pipe.push(sender)?;
+            match polled.map_err(|source| ServeError::Protocol { client: self.client, source })? {
+                Step::Wait => self.turn(sender).await?,
+                step => return Ok(step),
+            }
+        }
+    }
+
+    /// Waits for the socket once.
+    async fn turn(&mut self, sender: &mut Sender) -> Result<(), ServeError> {
+        let reading = if sender.wants_input() { Reading::Wanted } else { Reading::Held };
+        match self.pipe.wait(sender, reading).await? {
+            Event::Ended => sender.end_of_input(),
+            Event::Quiet => self.pipe.keep_alive(sender)?,
+            Event::Received | Event::Wrote => {}
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, sender: &mut Sender, published: &Published) -> Result<Opening, ServeError> {
+        let mut granted = None;
+        loop {
+            match self.step(sender).await? {
+                Step::ListModules => sender.modules(&listed_modules(published)),
+                Step::Module(name) => match self.admit(published, &name) {
+                    Ok(found) => {
+                        let module = &found.module;
+                        let timeout = module.timeout.and_then(|t| u32::try_from(t.as_secs()).ok());
+                        sender.accept(ModuleTerms { timeout });
+                        granted = Some(found);
+                    }
+                    Err(line) => {
+                        self.shared.tally.refuse();
+                        tracing::info!(client = %self.client, module = %String::from_utf8_lossy(&name), line, "refused");
+                        sender.refuse(line.as_bytes());
+                    }
+                },
+                Step::List(request) => {
+                    let Some(granted) = granted else { return Err(ServeError::Ending("a list without a module")) };
+                    return Ok(Opening::Granted(granted, *request));
+                }
+                Step::Drain { .. } | Step::Finished(_) => return Ok(Opening::Over),
+                Step::Send(_) | Step::Wait => return Err(ServeError::Ending("a request without a list")),
+            }
+        }
+    }
+
+    /// The checks at a module's name, in the order of protocol 2.6; an error is the whole answer line.
+    fn admit(&self, published: &Published, name: &[u8]) -> Result<Granted, String> {
+        let shown = super::view::shown(name);
+        let unknown = || format!("@ERROR: Unknown module '{shown}'");
+        let module = published.module(name).ok_or_else(unknown)?;
+        let address = self.client.ip().to_canonical();
+        if !module.hosts.admit(address) {
+            return Err(match module.visibility {
+                ListingVisibility::Listed => format!("@ERROR: access denied to {shown} from {address} ({address})"),
+                ListingVisibility::Hidden => unknown(),
+            });
+        }
+        let limit = module.max_connections;
+        let slot = module.slots.take(limit).ok_or_else(|| {
+            format!("@ERROR: max connections ({}) reached -- try again later", limit.unwrap_or_default())
+        })?;
+        let current = module.current.clone().ok_or_else(|| {
+            format!("@ERROR: nothing is published in module {shown} yet -- try again later")
+        })?;
+        Ok(Granted { module: module.clone(), current, _slot: slot })
+    }
+
+    async fn serve(mut self, mut sender: Box<Sender>, granted: Granted, request: ListRequest) -> Result<(), ServeError> {
+        self.settle(&granted, &request);
+        let listed = self.list(&mut sender, &granted, request).await?;
+        let listing = match listed {
+            Ok(listing) => listing,
+            Err(text) => {
+                let code = if text.starts_with("Unknown filter rule") { CODE_SYNTAX } else { CODE_SELECTION };
+                sender.fatal(code, &text);
+                self.pipe.drain(&mut sender).await;
+                return Ok(());
+            }
+        };
+        sender.list(FileList {
+            frames: vec![listing.frames.clone()],
+            messages: listing.messages.clone(),
+            io_error: listing.io_error,
+            entries: u32::try_from(listing.index.len()).unwrap_or(u32::MAX),
+            total_size: listing.total_size,
+            build: listing.build,
+        });
+        let Granted { module, current, _slot } = granted;
+        let log = module.transfer_log && self.shared.log.is_some();
+        let job = Job { sender, requests: VecDeque::new(), current, listing, root: module.path.clone(), log, large: None };
+        self.transfer(job, &module).await
+    }
+
+    /// From here on the client's own wishes count: timeout and bandwidth.
+    fn settle(&mut self, granted: &Granted, request: &ListRequest) {
+        let ours = granted.module.timeout.map(|t| t.as_secs()).filter(|s| *s > 0);
+        let theirs = request.options.timeout.map(u64::from).filter(|s| *s > 0);
+        let patience = &mut self.pipe.patience;
+        patience.opening = None;
+        if let Some(seconds) = ours.into_iter().chain(theirs).min() {
+            patience.keepalive = Some(Duration::from_secs(seconds.div_ceil(2)));
+            patience.idle = patience.idle.min(Duration::from_secs(seconds) * PATIENCE_FACTOR);
+        }
+        if let Some(kib) = request.options.bwlimit.filter(|kib| *kib > 0) {
+            self.pipe.set_pace(u64::from(kib) << 10);
+        }
+    }
+
+    /// Gets the file list, keeping the client alive meanwhile.
+    async fn list(&mut self, sender: &mut Sender, granted: &Granted, request: ListRequest) -> Result<Listed, ServeError> {
+        let key = ListKey {
+            snapshot: granted.current.located.snapshot().id(),
+            module: granted.module.name.as_str().to_owned(),
+            root: granted.module.path.clone(),
+            options: request.options.list_options(),
+            format: request.format,
+            filters: request.filters,
+            paths: request.paths,
+        };
+        let mut answer: oneshot::Receiver<Listed> = self.shared.lists.ask(&granted.module, &granted.current, key, self.limits.list_cache).await?;
+        loop {
+            tokio::select! {
+                listed = &mut answer => {
+                    return Ok(listed.unwrap_or_else(|_| Err("the server could not build the file list".to_owned())));
+                }
+                event = self.pipe.wait(sender, Reading::Held) => {
+                    if event? == Event::Quiet {
+                        self.pipe.keep_alive(sender)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Requests and replies, to the end of the session.
+    async fn transfer(mut self, mut job: Job, module: &Module) -> Result<(), ServeError> {
+        loop {
+            if self.pipe.is_full() {
+                self.turn(&mut job.sender).await?;
+                continue;
+            }
+            let polled = job.sender.poll();
+            self.pipe.push(&mut job.sender)?;
+            match polled.map_err(|source| ServeError::Protocol { client: self.client, source })? {
+                Step::Send(request) => {
+                    job.requests.push_back(request);
+                    if job.requests.len() < self.limits.batch {
+                        continue;
+                    }
+                }
+                Step::Wait if job.is_idle() => {
+                    self.turn(&mut job.sender).await?;
+                    continue;
+                }
+                Step::Wait => {}
+                Step::Finished(_) => return self.pipe.close(&mut job.sender).await,
+                Step::Drain { .. } => {
+                    self.pipe.drain(&mut job.sender).await;
+                    return Ok(());
+                }
+                Step::ListModules | Step::Module(_) | Step::List(_) => {
+                    return Err(ServeError::Ending("a second request line"));
+                }
+            }
+            job = self.answer(job, module).await?;
+        }
+    }
+
+    /// Answers one batch on a blocking thread.
+    async fn answer(&mut self, mut job: Job, module: &Module) -> Result<Job, ServeError> {
+        while !job.is_idle() && !self.pipe.is_full() {
+            let work = move |kit: &mut super::contents::Kit| {
+                let done = job.run(kit);
+                (job, done)
+            };
+            let (back, done) = self.shared.readers.with(work).await.map_err(|e| e.for_client(self.client))?;
+            job = back;
+            self.account(&mut job, done, module);
+            self.pipe.push(&mut job.sender)?;
+        }
+        Ok(job)
+    }
+
+    fn account(&self, job: &mut Job, done: Done, module: &Module) {
+        self.shared.tally.files(done.files);
+        for bad in done.bad {
+            self.shared.bad.report(bad);
+        }
+        if let Some(log) = &self.shared.log {
+            for sent in done.sent {
+                log.write(TransferLine {
+                    connection: self.number,
+                    client: self.client,
+                    module: module.name.as_str().to_owned(),
+                    path: sent.path,
+                    size: sent.size,
+                });
+            }
+        }
+        if let Some(ndx) = done.illegal {
+            job.requests.clear();
+            job.sender.fatal(CODE_PROTOCOL, &format!("index {ndx} is no regular file"));
+        }
+    }
+}
+
+/// What the module list shows.
+fn listed_modules(published: &Published) -> Vec<(&[u8], &[u8])> {
+    let listed = published.modules.iter().filter(|m| m.visibility == ListingVisibility::Listed);
+    listed.map(|m| (m.name.as_str().as_bytes(), m.comment.as_bytes())).collect()
+}
+
+/// A listing can be shared between connections.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Listing>();
+};

@@ -1,0 +1,103 @@
+//! A pool of read connections to the store, used on blocking threads and given back.
+//!
+//! A read takes microseconds, so a few connections serve thousands of clients; who finds none waits.
+//! No connection holds a transaction between two jobs: a slow client never holds back the store's
+//! clean-up, because what it needs is kept by its pin.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::error::ServeError;
+use crate::store::{Reader, StoreError};
+
+/// A read connection and the buffer that its reads go through.
+#[derive(Debug)]
+pub(crate) struct Kit {
+    pub(crate) reader: Reader,
+    pub(crate) arena: Vec<u8>,
+}
+
+/// The pool; clones share it.
+#[derive(Clone, Debug)]
+pub struct Readers {
+    data: Arc<PathBuf>,
+    idle: Arc<Mutex<Vec<Kit>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// A pool of at most `count` connections to the store in `data`. One is opened now, so that a store that
+    /// cannot be read is noticed at the start.
+    pub fn open(data: &Path, count: usize) -> Result<Readers, StoreError> {
+        let first = Kit { reader: Reader::open(data)?, arena: Vec::new() };
+        Ok(Readers {
+            data: Arc::new(data.to_owned()),
+            idle: Arc::new(Mutex::new(vec![first])),
+            permits: Arc::new(Semaphore::new(count.max(1))),
+        })
+    }
+
+    /// Runs `job` with a connection on a blocking thread.
+    pub(crate) async fn with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Kit) -> T + Send + 'static,
+    ) -> Result<T, ReadersError> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| ReadersError::Ending)?;
+        let pool = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut kit = pool.take()?;
+            let result = job(&mut kit);
+            pool.give(kit);
+            Ok(result)
+        });
+        match done.await {
+            Ok(result) => result.map_err(ReadersError::Store),
+            Err(_) => Err(ReadersError::Ending),
+        }
+    }
+
+    /// Asks the store something that is no content, on a blocking thread.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> T + Send + 'static,
+    ) -> Result<T, ServeError> {
+        let answer = self.with(move |kit| question(&kit.reader)).await;
+        answer.map_err(|error| match error {
+            ReadersError::Store(source) => ServeError::Question(source),
+            ReadersError::Ending => ServeError::Ending("a question to the store was not answered"),
+        })
+    }
+
+    fn take(&self) -> Result<Kit, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(kit) => Ok(kit),
+            None => Ok(Kit { reader: Reader::open(&self.data)?, arena: Vec::new() }),
+        }
+    }
+
+    fn give(&self, kit: Kit) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(kit);
+    }
+}
+
+/// Why a job could not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadersError {
+    #[error(transparent)]
+    Store(StoreError),
+    #[error("the server is stopping, or a read failed badly")]
+    Ending,
+}
+
+impl ReadersError {
+    pub(crate) fn for_client(self, client: std::net::SocketAddr) -> ServeError {
+        match self {
+            ReadersError::Store(source) => ServeError::Store { client, source },
+            ReadersError::Ending => ServeError::Ending("a read did not finish"),
+        }
+    }
+}

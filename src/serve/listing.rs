@@ -1,0 +1,224 @@
+//! One file list, encoded: the bytes that every client with the same wishes gets, and what stands behind each index.
+//!
+//! A selection is in list order, so the n-th entry sent has index n (protocol 8.6). Only where several
+//! arguments overlap is it sorted once more. Owner and group are 0 with the name root: snapshots have none.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::view::{Selected, Selection, ViewOrder, select};
+use crate::store::{Home, Located, Reader, Row};
+use crate::tree::{Entry, Kind, Snapshot};
+use crate::wire::flist::{Is, Link, ListFormat, Listed, TYPE_DIRECTORY, TYPE_FILE, TYPE_SYMLINK};
+use crate::wire::flist_write::ListWriter;
+use crate::wire::mux::{Tag, frames_of};
+use crate::wire::order::compare;
+use crate::wire::sums::{Digest, SumKind};
+
+/// What a directory says of its size: one block, as most file systems do. Clients only print it.
+const DIRECTORY_SIZE: u64 = 4096;
+
+/// Permissions that a symlink is listed with.
+const SYMLINK_MODE: u32 = 0o777;
+
+/// How many contents are read in one go for the sums of `-c`.
+const SUM_BATCH: usize = 1024;
+
+/// An encoded file list.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// Mux frames: the whole list with its end.
+    pub(crate) frames: Bytes,
+    /// Entry of the snapshot by list index.
+    pub(crate) index: Vec<u32>,
+    pub(crate) messages: Vec<(Tag, Vec<u8>)>,
+    pub(crate) io_error: u32,
+    /// Sizes of files and symlinks, added up.
+    pub(crate) total_size: u64,
+    pub(crate) build: Duration,
+}
+
+impl Listing {
+    /// Memory that it takes, for the bound of the cache.
+    pub(crate) fn weight(&self) -> usize {
+        let messages: usize = self.messages.iter().map(|(_, text)| text.len() + 64).sum();
+        self.frames.len() + self.index.len() * 4 + messages + 256
+    }
+
+    /// The entry that a client's index means.
+    pub(crate) fn entry<'a>(&self, snapshot: &'a Snapshot, ndx: u32) -> Option<(usize, Entry<'a>)> {
+        let index = usize::try_from(*self.index.get(usize::try_from(ndx).ok()?)?).ok()?;
+        Some((index, snapshot.entry(index)?))
+    }
+}
+
+/// Selects and encodes. Contents are read for merge files and for sums that are not stored.
+/// An error is a text for the client.
+pub(crate) fn build(
+    located: &Located,
+    order: &ViewOrder<'_>,
+    format: ListFormat,
+    reader: &mut Reader,
+) -> Result<Listing, String> {
+    let start = Instant::now();
+    let snapshot = located.snapshot();
+    let mut selection = select(snapshot, order, &mut |index| read_small(located, reader, index))?;
+    sort(snapshot, &mut selection);
+    let sums = match format.checksum {
+        None | Some(SumKind::Xxh128) => HashMap::new(),
+        Some(kind) => computed_sums(located, &selection, kind, reader),
+    };
+    let encoded = encode(located, &selection, format, &sums);
+    Ok(Listing {
+        frames: Bytes::from(frames_of(&encoded.bytes)),
+        index: selection.selected.iter().map(|one| one.entry).collect(),
+        messages: selection.messages,
+        io_error: selection.io_error,
+        total_size: encoded.total_size,
+        build: start.elapsed(),
+    })
+}
+
+/// A merge file's bytes, or nothing where they cannot be had.
+fn read_small(located: &Located, reader: &mut Reader, index: usize) -> Option<Vec<u8>> {
+    let Home::Row(row) = located.place(index)?.home else { return None };
+    let mut bytes = None;
+    reader.read(&[row], &mut |_, found| bytes = Some(found.to_vec())).ok()?;
+    bytes
+}
+
+fn usize_of(entry: u32) -> usize {
+    usize::try_from(entry).unwrap_or(usize::MAX)
+}
+
+/// Puts overlapping arguments into one order; a selection of one argument already has it.
+fn sort(snapshot: &Snapshot, selection: &mut Selection) {
+    let mut selected = std::mem::take(&mut selection.selected);
+    let is = |entry: &Entry<'_>| if entry.is_directory() { Is::Directory } else { Is::Other };
+    selected.sort_by(|a, b| {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        match (snapshot.entry(usize_of(a.entry)), snapshot.entry(usize_of(b.entry))) {
+            (Some(x), Some(y)) => {
+                compare((selection.name(a, &x, &mut left), is(&x)), (selection.name(b, &y, &mut right), is(&y)))
+            }
+            _ => std::cmp::Ordering::Equal,
+        }
+    });
+    selection.selected = selected;
+}
+
+/// Sums that the store does not keep: every listed content is read and hashed. What cannot be read gets zeros (8.3).
+fn computed_sums(located: &Located, selection: &Selection, kind: SumKind, reader: &mut Reader) -> HashMap<u32, Digest> {
+    let mut sums = HashMap::new();
+    let mut rows: Vec<(u32, Row)> = Vec::new();
+    for one in &selection.selected {
+        match located.place(usize_of(one.entry)).map(|place| place.home) {
+            Some(Home::Row(row)) => rows.push((one.entry, row)),
+            Some(Home::Large) => {
+                if let Some(digest) = large_sum(located, one.entry, kind, reader) {
+                    sums.insert(one.entry, digest);
+                }
+            }
+            None => {}
+        }
+    }
+    for batch in rows.chunks(SUM_BATCH) {
+        let wanted: Vec<Row> = batch.iter().map(|(_, row)| *row).collect();
+        let read = reader.read(&wanted, &mut |at, bytes| {
+            if let Some((entry, _)) = batch.get(at) {
+                sums.insert(*entry, kind.whole(bytes));
+            }
+        });
+        if let Err(error) = read {
+            tracing::error!(%error, "read contents for the sums of a file list");
+        }
+    }
+    sums
+}
+
+fn large_sum(located: &Located, entry: u32, kind: SumKind, reader: &Reader) -> Option<Digest> {
+    use std::io::Read;
+    let Kind::File { content, .. } = located.snapshot().entry(usize_of(entry))?.kind else { return None };
+    let mut file = reader.read_large(content).ok()??;
+    let mut sum = crate::wire::sums::WholeSum::new(kind);
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(sum.finish()),
+            n => sum.update(buffer.get(..n)?),
+        }
+    }
+}
+
+struct Encoded {
+    bytes: Vec<u8>,
+    total_size: u64,
+}
+
+/// Group numbers are the position of the group's first member (protocol 8.3.1).
+struct Groups(HashMap<u32, u32>);
+
+impl Groups {
+    fn link(&mut self, entry: &Entry<'_>, position: u32) -> Link {
+        let Kind::File { group: Some(group), .. } = entry.kind else { return Link::None };
+        match self.0.get(&group.get()) {
+            Some(first) => Link::Member(*first),
+            None => {
+                self.0.insert(group.get(), position);
+                Link::First
+            }
+        }
+    }
+}
+
+fn encode(located: &Located, selection: &Selection, format: ListFormat, sums: &HashMap<u32, Digest>) -> Encoded {
+    let snapshot = located.snapshot();
+    let mut writer = ListWriter::new(format);
+    let mut bytes = Vec::with_capacity(selection.selected.len() * 32);
+    let (mut total_size, mut buffer, mut groups) = (0_u64, Vec::new(), Groups(HashMap::new()));
+    for one in &selection.selected {
+        let Some(entry) = snapshot.entry(usize_of(one.entry)) else { continue };
+        let link = if format.hard_links { groups.link(&entry, writer.count()) } else { Link::None };
+        let sum = checksum(located, one, format, sums);
+        let (mode, size, target): (u32, u64, &[u8]) = match entry.kind {
+            Kind::Directory { mode } => (TYPE_DIRECTORY | mode.bits(), DIRECTORY_SIZE, b""),
+            Kind::File { mode, size, .. } => (TYPE_FILE | mode.bits(), size, b""),
+            Kind::Symlink { target } => {
+                (TYPE_SYMLINK | SYMLINK_MODE, u64::try_from(target.len()).unwrap_or(u64::MAX), target)
+            }
+        };
+        if !entry.is_directory() {
+            total_size = total_size.saturating_add(size);
+        }
+        let listed = Listed {
+            name: selection.name(one, &entry, &mut buffer),
+            mode,
+            size,
+            mtime: entry.mtime.seconds(),
+            nanos: entry.mtime.nanos(),
+            uid: 0,
+            gid: 0,
+            target,
+            checksum: &sum,
+            role: one.role,
+            link,
+        };
+        writer.push(&mut bytes, &listed);
+    }
+    let root: &[(u32, &[u8])] = &[(0, b"root")];
+    writer.finish(&mut bytes, selection.io_error, root, root);
+    Encoded { bytes, total_size }
+}
+
+/// The sum of one entry for `-c`; empty where the list carries none.
+fn checksum(located: &Located, one: &Selected, format: ListFormat, sums: &HashMap<u32, Digest>) -> Vec<u8> {
+    let Some(kind) = format.checksum else { return Vec::new() };
+    let stored = match kind {
+        SumKind::Xxh128 => located.place(usize_of(one.entry)).map(|place| place.xxh128.to_vec()),
+        _ => sums.get(&one.entry).map(|digest| digest.as_bytes().to_vec()),
+    };
+    stored.unwrap_or_else(|| vec![0; kind.length()])
+}

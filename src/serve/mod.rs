@@ -1,0 +1,38 @@
+//! The mouth that gives: the rsync daemon around `wire`, answered from a snapshot in memory.
+//!
+//! ```text
+//! listener ──accept──► connection ──bytes──► wire::sender::Sender ──steps──► connection
+//!                        │ Module   published: hosts, slots, the pinned snapshot
+//!                        │ List     list_cache ─► view (which entries) ─► listing (encoded once)
+//!                        │ Send     contents: neighbours in one range read
+//!                        └ bytes ─► vectored writes, paced, with keep-alives
+//! ```
+//!
+//! Invariants: a connection serves one snapshot from its request line to goodbye; it holds a bounded
+//! number of bytes whatever the client does; nothing here writes to the store or follows a path
+//! outside a snapshot. Deliberately absent: uploads, and any look at the disk's directories.
+
+mod arguments;
+mod bad_content;
+mod connection;
+mod contents;
+mod error;
+mod hosts;
+mod list_cache;
+mod listener;
+mod listing;
+mod module_log;
+mod pipe;
+mod published;
+mod sending;
+mod tally;
+mod view;
+
+pub use bad_content::{BadContent, BadContents};
+pub use contents::Readers;
+pub use error::ServeError;
+pub use hosts::HostRules;
+pub use listener::{Doors, Serving, serve};
+pub use module_log::{TransferLine, TransferLog};
+pub use published::{Current, ListingVisibility, Module, Published, ServeLimits, Slots};
+pub use tally::{Tally, Traffic};
