@@ -33,10 +33,13 @@
 //! nothing from a peer is used before its bound was checked.
 
 pub mod cascade;
+pub mod cli;
+pub mod control;
 pub mod fault;
 pub mod fetch;
 pub mod identity;
 pub mod names;
+pub mod node;
 pub mod portage;
 pub mod sample;
 pub mod serve;

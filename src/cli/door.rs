@@ -1,0 +1,111 @@
+//! Who answers a command: the node that runs on the data directory, or the store itself where none runs.
+//!
+//! Both answer with the same values, so a command does not know whom it talks to. A command that opens the store holds its lock, so a
+//! node cannot start meanwhile; the other way round the node answers, and the store is left alone.
+
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+
+use crate::control::{
+    ChannelLog, Client, ControlError, ImportOrder, ImportReport, ListedChannel, LogOrder, Progress, ReloadReport,
+    StatusReport,
+};
+use crate::node::local::Local;
+
+/// The socket's name in the data directory.
+pub(super) const SOCKET: &str = "control.sock";
+
+/// The one who answers.
+pub(super) enum Door {
+    /// A node that runs.
+    Node(Box<NodeDoor>),
+    /// The store, opened by this command.
+    Here(Box<Local>),
+}
+
+/// A connection to a node, for commands that wait for each answer.
+pub(super) struct NodeDoor {
+    client: Client,
+    runtime: Runtime,
+}
+
+impl NodeDoor {
+    /// Connects to the node that runs on `dir`.
+    ///
+    /// # Errors
+    /// [`ControlError::NoNode`] inside, if none runs.
+    pub(super) fn open(dir: &Path) -> anyhow::Result<NodeDoor> {
+        let runtime = runtime()?;
+        let client = runtime.block_on(Client::connect(&dir.join(SOCKET)))?;
+        Ok(NodeDoor { client, runtime })
+    }
+
+    /// How the node is.
+    pub(super) fn status(&mut self) -> anyhow::Result<StatusReport> {
+        Ok(self.runtime.block_on(self.client.status())?)
+    }
+
+    /// Has it take in its changed configuration.
+    pub(super) fn reload(&mut self) -> anyhow::Result<ReloadReport> {
+        Ok(self.runtime.block_on(self.client.reload())?)
+    }
+}
+
+/// A runtime for one connection.
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")
+}
+
+impl Door {
+    /// Connects to the node that runs on `dir`, or else opens the store there.
+    pub(super) fn open(dir: &Path) -> anyhow::Result<Door> {
+        match NodeDoor::open(dir) {
+            Ok(node) => Ok(Door::Node(Box::new(node))),
+            Err(error) if is_no_node(&error) => Ok(Door::Here(Box::new(Local::open(dir)?))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How the node is, or would be.
+    pub(super) fn status(&mut self) -> anyhow::Result<StatusReport> {
+        match self {
+            Door::Node(node) => node.status(),
+            Door::Here(local) => Ok(local.status()?),
+        }
+    }
+
+    /// Every channel.
+    pub(super) fn channels(&mut self) -> anyhow::Result<Vec<ListedChannel>> {
+        match self {
+            Door::Node(node) => Ok(node.runtime.block_on(node.client.channels())?),
+            Door::Here(local) => Ok(local.channels()?),
+        }
+    }
+
+    /// The history of a channel.
+    pub(super) fn log(&mut self, order: &LogOrder) -> anyhow::Result<ChannelLog> {
+        match self {
+            Door::Node(node) => Ok(node.runtime.block_on(node.client.log(order))?),
+            Door::Here(local) => Ok(local.log(order)?),
+        }
+    }
+
+    /// Publishes a directory, and tells `progress` how far it is.
+    pub(super) fn import(
+        &mut self,
+        order: &ImportOrder,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> anyhow::Result<ImportReport> {
+        match self {
+            Door::Node(node) => Ok(node.runtime.block_on(node.client.import(order, progress))?),
+            Door::Here(local) => Ok(local.import(order, progress)?),
+        }
+    }
+}
+
+/// True if the only trouble is that no node runs.
+pub(super) fn is_no_node(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ControlError::NoNode { .. }))
+}

@@ -1,0 +1,61 @@
+//! From `main` to a command and back to an exit code.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::args::{Arguments, ChannelCommand, Command, DEFAULT_DIR};
+use super::{channel, demo, exit, import, init, logging, reload, run, sample, status};
+use crate::node::config::Environment;
+
+/// What every command is told.
+pub(super) struct Place {
+    /// The data directory.
+    pub(super) dir: PathBuf,
+    /// Whether `--dir` or `HEADWATER_DIR` named it.
+    pub(super) named: bool,
+    /// `HEADWATER_*`.
+    pub(super) environment: Environment,
+    /// How often `-v` was given.
+    pub(super) verbose: u8,
+}
+
+/// Reads the command line, does what it says, prints what went wrong, and gives the exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
+    let environment = Environment::of_process();
+    let named = arguments.dir.or_else(|| environment.dir().map(PathBuf::from));
+    let place = Place {
+        named: named.is_some(),
+        dir: named.unwrap_or_else(|| PathBuf::from(DEFAULT_DIR)),
+        environment,
+        verbose: arguments.verbose,
+    };
+    match obey(&place, &arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::failed(&error),
+    }
+}
+
+fn obey(place: &Place, command: &Command) -> anyhow::Result<()> {
+    if let Command::Run(args) = command {
+        return run::run(place, args);
+    }
+    logging::start_quiet(place.verbose, std::io::stderr().is_terminal());
+    match command {
+        Command::Demo(args) => demo::demo(place, args),
+        Command::Init(args) => init::init(place, args),
+        Command::Run(args) => run::run(place, args),
+        Command::Import(args) => import::import(place, args),
+        Command::Channel(ChannelCommand::List(args)) => channel::list(place, args),
+        Command::Channel(ChannelCommand::Log(args)) => channel::log(place, args),
+        Command::Status(args) => status::status(place, args),
+        Command::Reload(args) => reload::reload(place, args),
+        Command::Sample(args) => sample::sample(args),
+    }
+}

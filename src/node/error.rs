@@ -1,0 +1,183 @@
+//! What can go wrong in a node, each with whose fault it is and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::cascade::Mistake as TopologyMistake;
+use crate::control::{ControlError, Refusal};
+use crate::fault::Fault;
+use crate::fetch::ImportError;
+use crate::identity::IdentityError;
+use crate::names::{ChannelName, RepositoryName};
+use crate::serve::ServeError;
+use crate::store::StoreError;
+
+use super::config::ConfigError;
+use super::intake::StampError;
+
+/// Why a node, or a command that works without one, could not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The topology is wrong.
+    #[error("{} is not a topology:\n{}", file.display(), lines(mistakes))]
+    Topology {
+        /// The file.
+        file: PathBuf,
+        /// Everything that is wrong with it.
+        mistakes: Vec<TopologyMistake>,
+    },
+    /// A file or directory of the node's own failed.
+    #[error("{attempt} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        attempt: &'static str,
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Keys failed.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A directory could not be taken in.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The source's timestamp forbids a publication.
+    #[error(transparent)]
+    Stamp(#[from] StampError),
+    /// Serving failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The operators' door failed.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The topology has no such repository.
+    #[error("no repository {name} in the topology; there is {known}")]
+    NoRepository {
+        /// What was asked for.
+        name: RepositoryName,
+        /// What there is.
+        known: String,
+    },
+    /// The topology has no such channel, or the question fits several.
+    #[error("{what}; there is {known}")]
+    NoChannel {
+        /// What was asked for.
+        what: String,
+        /// What there is.
+        known: String,
+    },
+    /// This version cannot take in a repository of that kind.
+    #[error("repository {name} is of the kind {kind}, which this version cannot import")]
+    Kind {
+        /// The repository.
+        name: RepositoryName,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// A repository that no channel shows.
+    #[error("repository {name} has no channel in the topology, so there is nothing to publish it to")]
+    NoChannelOf {
+        /// The repository.
+        name: RepositoryName,
+    },
+    /// This node is not in the topology, or not as what it must be.
+    #[error("node {node} of headwater.toml {why} in topology.toml")]
+    NotInTopology {
+        /// Its name.
+        node: String,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// A published generation cannot be served.
+    #[error("channel {channel}: {missing} contents of its newest generation are missing or bad")]
+    Incomplete {
+        /// The channel.
+        channel: ChannelName,
+        /// How many.
+        missing: usize,
+    },
+    /// A loop of the node ended.
+    #[error("{name} failed: {why}")]
+    Loop {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The node is stopping and takes no more orders.
+    #[error("the node is stopping")]
+    Stopping,
+    /// A check of the demo failed.
+    #[error("{0}")]
+    Check(String),
+}
+
+fn lines(mistakes: &[TopologyMistake]) -> String {
+    mistakes.iter().map(|mistake| format!("  {mistake}")).collect::<Vec<_>>().join("\n")
+}
+
+impl NodeError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            NodeError::Config(error) => error.fault(),
+            NodeError::Store(error) => error.fault(),
+            NodeError::Identity(error) => error.fault(),
+            NodeError::Import(error) => error.fault(),
+            NodeError::Serve(error) => error.fault(),
+            NodeError::Control(error) => error.fault(),
+            NodeError::File { .. } | NodeError::Incomplete { .. } | NodeError::Loop { .. } | NodeError::Check(_) => {
+                Fault::Local
+            }
+            NodeError::Topology { .. }
+            | NodeError::Stamp(_)
+            | NodeError::NoRepository { .. }
+            | NodeError::NoChannel { .. }
+            | NodeError::Kind { .. }
+            | NodeError::NoChannelOf { .. }
+            | NodeError::NotInTopology { .. }
+            | NodeError::Stopping => Fault::Operator,
+        }
+    }
+
+    fn todo(&self) -> String {
+        match self {
+            NodeError::Config(error) => error.todo().to_owned(),
+            NodeError::Topology { .. } => "correct what is named, then try again".to_owned(),
+            NodeError::NoRepository { .. } => {
+                "choose one with --repository, or add a [[repository]] to topology.toml and run `headwater reload`".to_owned()
+            }
+            NodeError::NoChannelOf { name } => {
+                format!("add a [[channel]] with name = \"{name}/full\" to topology.toml and run `headwater reload`")
+            }
+            NodeError::NotInTopology { .. } => "make the name in headwater.toml one of the [[node]] tables".to_owned(),
+            NodeError::Incomplete { .. } => "import the tree again: missing contents are taken in once more".to_owned(),
+            NodeError::Stopping => "try again when it runs".to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// The error in the form in which an operator is told.
+    pub fn refusal(&self) -> Refusal {
+        let mut why = Vec::new();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            why.push(error.to_string());
+            cause = error.source();
+        }
+        Refusal { fault: self.fault(), what: self.to_string(), why: why.join(": "), todo: self.todo() }
+    }
+}
+
+/// Adds what was tried, and on which path, to an error of the system.
+pub(super) fn file(attempt: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> NodeError {
+    let path = path.to_owned();
+    move |source| NodeError::File { attempt, path, source }
+}

@@ -1,0 +1,187 @@
+//! What operators are told of a node: status, channels, history. Values in, values out.
+//!
+//! The same for a running node and for a command that opens the store itself.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::error::NodeError;
+use super::publisher::{Board, Shown};
+use crate::cascade;
+use crate::control::{
+    ChannelLog, ChannelStatus, Changes, Disk, Door, ListedChannel, Listener, LogOrder, LoggedGeneration, ModuleLine, Newest,
+    Role, StatusReport, Traffic,
+};
+use crate::names::{ChannelName, Generation};
+use crate::serve;
+use crate::store::{Kept, Publication, Space};
+
+/// A tree that is older than this is worth a word: clients warn their users after three days.
+const OLD: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Less free space than this is worth a word.
+const LOW_DISK: u64 = 1 << 30;
+
+/// Contents set aside that a report names one by one.
+const NAMED: usize = 5;
+
+/// What a running node adds to its report.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Running {
+    pub(super) started: Option<i64>,
+    pub(super) listeners: Vec<SocketAddr>,
+    pub(super) traffic: serve::Traffic,
+}
+
+pub(super) fn status(board: &Board, running: &Running, space: Space, now: i64) -> StatusReport {
+    let node = board.topology.node(&board.node);
+    let modules = node.into_iter().flat_map(|node| board.topology.modules_on(node));
+    StatusReport {
+        node: board.node.clone(),
+        federation: board.topology.federation.clone(),
+        role: node.map_or(Role::Gateway, |node| role(node.role)),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: running.started,
+        now,
+        channels: board.channels.iter().map(channel).collect(),
+        modules: modules
+            .map(|module| ModuleLine { name: module.name.clone(), channel: module.channel.clone(), comment: module.comment.clone() })
+            .collect(),
+        listeners: running.listeners.iter().map(|address| Listener { door: Door::Rsync, address: *address }).collect(),
+        traffic: Traffic {
+            connections_now: running.traffic.open,
+            connections_total: running.traffic.accepted,
+            bytes_served: running.traffic.sent_bytes,
+            clients_refused: running.traffic.refused,
+        },
+        disk: Disk { free: space.free, total: space.total, data: space.used },
+        warnings: warnings(board, space, now),
+    }
+}
+
+fn role(role: cascade::Role) -> Role {
+    match role {
+        cascade::Role::Gateway => Role::Gateway,
+        cascade::Role::Secondary => Role::Secondary,
+        cascade::Role::Tertiary => Role::Tertiary,
+    }
+}
+
+fn channel(shown: &Shown) -> ChannelStatus {
+    let newest = shown.newest.as_ref().map(|(publication, _)| Newest {
+        generation: publication.generation,
+        snapshot: publication.snapshot,
+        entries: publication.entries,
+        bytes: publication.bytes,
+        published: publication.time,
+    });
+    ChannelStatus { name: shown.channel.clone(), newest }
+}
+
+/// What is wrong, a sentence each.
+fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
+    let mut found = Vec::new();
+    for shown in &board.channels {
+        match &shown.newest {
+            None => found.push(format!(
+                "{} has no generation yet: headwater import DIR --repository {}",
+                shown.channel,
+                shown.channel.repository()
+            )),
+            Some((publication, current)) => {
+                let age = Duration::from_secs(u64::try_from(now.saturating_sub(publication.time)).unwrap_or(0));
+                if age > OLD {
+                    let days = age.as_secs() / 86_400;
+                    found.push(format!("{} was last published {days} days ago", shown.channel));
+                }
+                let missing = current.located.missing().count();
+                if missing > 0 {
+                    found.push(format!(
+                        "{} lacks {missing} contents, which are answered with an error: import the tree again to mend them",
+                        shown.channel
+                    ));
+                }
+            }
+        }
+    }
+    for bad in board.bad.iter().take(NAMED) {
+        found.push(format!("content {} is bad and was set aside: {}", bad.id.short(), bad.reason));
+    }
+    if board.bad.len() > NAMED {
+        found.push(format!("and {} more contents are bad", board.bad.len() - NAMED));
+    }
+    if space.free < LOW_DISK {
+        found.push(format!("only {} MiB are free for the data directory", space.free >> 20));
+    }
+    found
+}
+
+/// Reads the history of a channel, newest generation first or last.
+pub(super) type History<'a> = dyn FnMut(&ChannelName) -> Result<Vec<Publication>, NodeError> + 'a;
+
+pub(super) fn channels(board: &Board, history: &mut History<'_>) -> Result<Vec<ListedChannel>, NodeError> {
+    let mut listed = Vec::with_capacity(board.channels.len());
+    for shown in &board.channels {
+        let kept = history(&shown.channel)?.iter().filter(|publication| publication.kept == Kept::Yes).count();
+        let modules = board.topology.modules.iter().filter(|module| module.channel == shown.channel);
+        listed.push(ListedChannel {
+            status: channel(shown),
+            generations_kept: u64::try_from(kept).unwrap_or(u64::MAX),
+            modules: modules.map(|module| module.name.clone()).collect(),
+        });
+    }
+    Ok(listed)
+}
+
+pub(super) fn log(board: &Board, order: &LogOrder, history: &mut History<'_>) -> Result<ChannelLog, NodeError> {
+    let (channel, only) = chosen(board, order)?;
+    let mut generations = history(&channel)?;
+    generations.retain(|publication| only.is_none_or(|only| publication.generation == only));
+    generations.sort_by_key(|publication| std::cmp::Reverse((publication.term, publication.generation)));
+    if let (Some(only), true) = (only, generations.is_empty()) {
+        return Err(NodeError::NoChannel { what: format!("{channel} has no generation {}", only.get()), known: known(board) });
+    }
+    if let Some(most) = order.most {
+        generations.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    }
+    Ok(ChannelLog { channel, generations: generations.into_iter().map(logged).collect() })
+}
+
+fn logged(publication: Publication) -> LoggedGeneration {
+    let changes = publication.changes;
+    LoggedGeneration {
+        generation: publication.generation,
+        snapshot: publication.snapshot,
+        published: publication.time,
+        term: publication.term,
+        entries: publication.entries,
+        bytes: publication.bytes,
+        changes: Changes { added: changes.added, removed: changes.removed, changed: changes.changed },
+        source: publication.source.unwrap_or_default(),
+    }
+}
+
+fn known(board: &Board) -> String {
+    let names: Vec<String> = board.channels.iter().map(|shown| shown.channel.to_string()).collect();
+    names.join(", ")
+}
+
+/// The channel that an order means: the one it names, or the only one there is.
+fn chosen(board: &Board, order: &LogOrder) -> Result<(ChannelName, Option<Generation>), NodeError> {
+    let fits = |shown: &&Shown| match &order.address {
+        None => true,
+        Some(address) => {
+            shown.channel.repository() == &address.repository
+                && address.channel.as_deref().is_none_or(|name| name == shown.channel.channel())
+        }
+    };
+    let mut fitting = board.channels.iter().filter(fits);
+    let asked = order.address.as_ref().map_or_else(|| "a channel must be named".to_owned(), |address| format!("no channel {address}"));
+    match (fitting.next(), fitting.next()) {
+        (Some(one), None) => Ok((one.channel.clone(), order.address.as_ref().and_then(|address| address.generation))),
+        (None, _) => Err(NodeError::NoChannel { what: asked, known: known(board) }),
+        (Some(_), Some(_)) => {
+            Err(NodeError::NoChannel { what: "several channels fit: name one of them".to_owned(), known: known(board) })
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! A running node: opens its doors, starts its loops, and ends them in order.
+//!
+//! Everything that can be wrong is found before anything is started: configuration, topology, keys, store,
+//! addresses. On SIGTERM or Ctrl-C nothing new is accepted and running transfers get the drain time; a
+//! second signal cuts them. SIGHUP takes changed configuration in, as `headwater reload` does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::clock;
+use super::config::{Config, LogConfig, Sources};
+use super::desk::{self, Desk};
+use super::error::NodeError;
+use super::modules;
+use super::publisher::Publisher;
+use super::tasks::Tasks;
+use super::transfer_log;
+use crate::control::{self, Request};
+use crate::serve::{BadContents, Doors, Published, Readers, Serving, Tally, TransferLog, serve};
+
+/// The operators' door, in the data directory.
+const SOCKET: &str = "control.sock";
+
+/// Read connections to the store at once; reads take microseconds.
+const READERS: usize = 8;
+
+/// Orders that wait for the node.
+const ORDERS: usize = 32;
+
+/// What the loops get beyond the drain time before they are cut.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Puts a changed log configuration in force.
+pub type Relog = Box<dyn Fn(&LogConfig) + Send + Sync>;
+
+/// What to run.
+pub struct RunOrder {
+    /// Where the configuration comes from, for reloads.
+    pub sources: Sources,
+    /// The configuration as it is now.
+    pub config: Config,
+    /// Changes what is logged.
+    pub relog: Relog,
+}
+
+/// Runs a node until a signal ends it.
+pub async fn run(order: RunOrder) -> Result<(), NodeError> {
+    let stop = CancellationToken::new();
+    let node = Node::open(order, stop.clone()).await?;
+    let drain = node.drain();
+    let signals = Signals::new()?;
+    tracing::info!(rsync = ?node.addresses(), "serving");
+    node.work(Some(signals), drain).await
+}
+
+/// A node that has opened its doors and not yet started its loops.
+pub(super) struct Node {
+    doors: Doors,
+    addresses: Vec<std::net::SocketAddr>,
+    operators: tokio::net::UnixListener,
+    desk: Desk,
+    serving: Serving,
+    lines: mpsc::Receiver<crate::serve::TransferLine>,
+    bad: mpsc::Receiver<crate::serve::BadContent>,
+    config: watch::Receiver<Arc<Config>>,
+    stop: CancellationToken,
+    socket: std::path::PathBuf,
+}
+
+impl Node {
+    /// Opens everything that a node needs.
+    pub(super) async fn open(order: RunOrder, stop: CancellationToken) -> Result<Node, NodeError> {
+        let RunOrder { sources, config, relog } = order;
+        let dir = sources.dir.clone();
+        let name = config.name.clone();
+        let opened = tokio::task::spawn_blocking({
+            let dir = dir.clone();
+            move || {
+                let publisher = Publisher::open(&dir, &name)?;
+                let board = publisher.board()?;
+                Ok::<_, NodeError>((publisher, board, Readers::open(&dir, READERS)?))
+            }
+        });
+        let (publisher, board, readers) =
+            opened.await.map_err(|error| NodeError::Loop { name: "the start", why: error.to_string() })??;
+        let doors = Doors::open(&config.listen.rsync)?;
+        let addresses = doors.addresses();
+        let socket = dir.join(SOCKET);
+        let operators = control::bind(&socket)?;
+        let published = Arc::new(modules::published(&board, &config, &Published::default()));
+        let (published_to, published) = watch::channel(published);
+        let (config_to, config) = watch::channel(Arc::new(config));
+        let (log, lines) = TransferLog::new(transfer_log::QUEUE);
+        let (bad_to, bad) = BadContents::new(ORDERS);
+        let tally = Tally::default();
+        let serving =
+            Serving { published, readers: readers.clone(), tally: tally.clone(), log: Some(log), bad: bad_to };
+        let desk = Desk {
+            publisher,
+            board: Arc::new(board),
+            published: published_to,
+            config: config_to,
+            sources,
+            relog,
+            readers,
+            tally,
+            listeners: addresses.clone(),
+            started: clock::now(),
+        };
+        Ok(Node { doors, addresses, operators, desk, serving, lines, bad, config, stop, socket })
+    }
+
+    /// Where rsync clients are served.
+    pub(super) fn addresses(&self) -> &[std::net::SocketAddr] {
+        &self.addresses
+    }
+
+    fn drain(&self) -> Duration {
+        self.config.borrow().drain
+    }
+
+    /// Starts the loops and waits for their end.
+    pub(super) async fn work(self, signals: Option<Signals>, drain: Duration) -> Result<(), NodeError> {
+        let Node { doors, addresses: _, operators, desk, serving, lines, bad, config, stop, socket } = self;
+        let (requests_to, requests) = mpsc::channel(ORDERS);
+        let mut tasks = Tasks::new(stop.clone());
+        // The log's writer ends when the last connection is gone, which is after the stop.
+        let log = serving.log.clone();
+        let after_drain = CancellationToken::new();
+        if let Some(log) = log {
+            let until = after_drain.clone();
+            let (config, stop) = (config.clone(), stop.clone());
+            tasks.start("transfer log", async move {
+                transfer_log::write(log, lines, config, until).await;
+                if stop.is_cancelled() { Ok(()) } else { Err(NodeError::Stopping) }
+            });
+        }
+        let serve_stop = stop.clone();
+        tasks.start("rsync", async move {
+            let result = serve(doors, serving, serve_stop, drain).await;
+            after_drain.cancel();
+            Ok(result?)
+        });
+        let control_stop = stop.clone();
+        let orders = requests_to.clone();
+        tasks.start("control", async move { Ok(control::serve(operators, orders, control_stop).await?) });
+        let desk_stop = stop.clone();
+        tasks.start("desk", desk::work(desk, requests, bad, desk_stop));
+        let cut = CancellationToken::new();
+        let mut watching = JoinSet::new();
+        if let Some(signals) = signals {
+            watching.spawn(signals.watch(requests_to, stop, cut.clone()));
+        }
+        let result = tokio::select! {
+            result = tasks.finish(drain + GRACE) => result,
+            () = cut.cancelled() => Ok(tracing::warn!("cut: what still ran was ended")),
+        };
+        // The next start replaces it anyway; without it a command knows at once that no node runs.
+        let _ = std::fs::remove_file(socket);
+        result
+    }
+}
+
+/// The signals that a node obeys.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> Result<Signals, NodeError> {
+        let watch = |kind| signal(kind).map_err(|error| NodeError::Loop { name: "watching for signals", why: error.to_string() });
+        Ok(Signals {
+            terminate: watch(SignalKind::terminate())?,
+            interrupt: watch(SignalKind::interrupt())?,
+            hangup: watch(SignalKind::hangup())?,
+        })
+    }
+
+    /// The first SIGTERM or Ctrl-C cancels `stop`, the second one `cut`.
+    async fn watch(mut self, orders: mpsc::Sender<Request>, stop: CancellationToken, cut: CancellationToken) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+                _ = self.hangup.recv() => {
+                    reload(&orders).await;
+                    continue;
+                }
+            }
+            if stop.is_cancelled() {
+                return cut.cancel();
+            }
+            tracing::info!("stopping: running transfers may finish; a second signal cuts them");
+            stop.cancel();
+        }
+    }
+}
+
+async fn reload(orders: &mpsc::Sender<Request>) {
+    let (reply, answer) = oneshot::channel();
+    if orders.send(Request::Reload { reply }).await.is_err() {
+        return;
+    }
+    match answer.await {
+        Ok(Ok(report)) => tracing::info!(changed = ?report.changed, at_restart = ?report.at_restart, "reloaded"),
+        Ok(Err(refusal)) => tracing::error!(%refusal, "reload; the configuration stays as it was"),
+        Err(_) => tracing::warn!("the node stops; nothing was reloaded"),
+    }
+}
