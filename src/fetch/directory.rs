@@ -60,7 +60,8 @@ pub fn import(order: &ImportOrder<'_>, ingest: &mut Ingest<'_>) -> Result<Import
     let threads = threads(order.threads);
     let counter = Counter::for_watcher(order.progress);
     let mut walked = walk(root.as_fd(), order.leave_out, threads, &counter).map_err(failed)?;
-    let previous = order.previous.map(|snapshot| Previous { snapshot, witness: fitting(order.witness, &source, snapshot) });
+    let previous =
+        order.previous.map(|snapshot| Previous { snapshot, witness: fitting(order.witness, &source, snapshot) });
     let bad: HashSet<_> = ingest.bad()?.into_iter().collect();
     let mut plan = plan(&walked, previous, order.trust, &bad);
     let size = |index: usize| walked.entries.get(index).map_or(0, |entry| entry.facts.size);

@@ -102,7 +102,11 @@ impl Imported {
             if let Some(added) = waiting
                 && path >= added.path
             {
-                push_added(&mut builder, &added, index.checked_sub(1).map_or(TreePath::ROOT, |before| self.path(before)))?;
+                push_added(
+                    &mut builder,
+                    &added,
+                    index.checked_sub(1).map_or(TreePath::ROOT, |before| self.path(before)),
+                )?;
                 waiting = None;
                 if path == added.path {
                     continue;
@@ -212,7 +216,11 @@ fn push_added(builder: &mut SnapshotBuilder, added: &Added<'_>, before: TreePath
         above = path.parent();
     }
     for path in missing.into_iter().rev() {
-        builder.push(Entry { path, mtime: added.mtime, kind: Kind::Directory { mode: permissions(DIRECTORY_MODE) } })?;
+        builder.push(Entry {
+            path,
+            mtime: added.mtime,
+            kind: Kind::Directory { mode: permissions(DIRECTORY_MODE) },
+        })?;
     }
     let content = &added.content;
     let kind = Kind::File { mode: permissions(FILE_MODE), size: added.size, content, group: None };

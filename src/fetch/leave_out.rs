@@ -8,8 +8,7 @@
 use crate::tree::TreePath;
 
 /// What the root of an ebuild repository may hold that is not part of it.
-const TREE_ROOT: [&str; 5] =
-    ["distfiles", "local", "lost+found", "packages", ".tmp-unverified-download-quarantine"];
+const TREE_ROOT: [&str; 5] = ["distfiles", "local", "lost+found", "packages", ".tmp-unverified-download-quarantine"];
 
 /// Where version control systems keep their own.
 const VERSION_CONTROL: [&str; 7] = ["CVS", "RCS", "SCCS", ".bzr", ".git", ".hg", ".svn"];

@@ -13,6 +13,8 @@ mod leave_out;
 mod plan;
 mod progress;
 mod read;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use directory::{ImportOrder, import};

@@ -33,7 +33,7 @@ pub(super) struct Previous<'a> {
 pub(super) struct ToRead {
     /// Its entry.
     pub(super) index: usize,
-    /// What it most likely holds: what the previous snapshot has at its path.
+    /// What it most likely holds: what the previous snapshot has at its path, if the store has it.
     pub(super) expected: Option<ContentId>,
     /// True if the previous snapshot has the same size and mtime at its path.
     pub(super) looks_same: bool,
@@ -51,12 +51,7 @@ pub(super) struct Plan {
 }
 
 /// Decides. Contents in `bad` are read wherever they are found, to mend them.
-pub(super) fn plan(
-    walked: &Walked,
-    previous: Option<Previous<'_>>,
-    trust: Trust,
-    bad: &HashSet<ContentId>,
-) -> Plan {
+pub(super) fn plan(walked: &Walked, previous: Option<Previous<'_>>, trust: Trust, bad: &HashSet<ContentId>) -> Plan {
     let leaders = leaders(walked);
     let mut plan = Plan { contents: vec![None; walked.entries.len()], read: Vec::new(), leaders };
     let mut before = previous.map(|previous| Cursor { previous, next: 0 });
@@ -67,8 +62,8 @@ pub(super) fn plan(
         let old = before.as_mut().and_then(|cursor| cursor.file_at(walked.path(entry)));
         let looks_same = old.as_ref().is_some_and(|old| old.size == entry.facts.size && old.mtime == entry.facts.mtime);
         let witnessed = old.as_ref().is_some_and(|old| vouches(old.mark, &entry.facts));
-        let expected = old.map(|old| old.content);
-        let known = expected.filter(|content| looks_same && witnessed && !bad.contains(content));
+        let expected = old.map(|old| old.content).filter(|content| !bad.contains(content));
+        let known = expected.filter(|_| looks_same && witnessed);
         match known {
             Some(content) if trust == Trust::Witness => {
                 if let Some(here) = plan.contents.get_mut(index) {

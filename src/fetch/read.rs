@@ -46,8 +46,15 @@ pub(super) struct Done {
 }
 
 enum Message {
-    Small { files: Vec<SmallFile>, bytes: Vec<u8> },
-    Large { done: Done, xxh128: Xxh128, incoming: Incoming },
+    Small {
+        files: Vec<SmallFile>,
+        bytes: Vec<u8>,
+    },
+    Large {
+        done: Done,
+        xxh128: Xxh128,
+        incoming: Incoming,
+    },
     /// A large file that holds what it held before.
     Same(Done),
     Failed(Failure),
@@ -160,7 +167,8 @@ fn take_in(
 
 /// Cuts the list into what a thread takes at once: a large file, or small neighbours.
 fn jobs(walked: &Walked, read: &[ToRead]) -> Vec<Range<usize>> {
-    let size = |at: usize| read.get(at).and_then(|file| walked.entries.get(file.index)).map_or(0, |entry| entry.facts.size);
+    let size =
+        |at: usize| read.get(at).and_then(|file| walked.entries.get(file.index)).map_or(0, |entry| entry.facts.size);
     let mut jobs: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
     for at in 0..read.len() {
@@ -304,7 +312,8 @@ fn hashed(read: Vec<(usize, Facts, Range<usize>)>, bytes: Vec<u8>) -> Message {
     let ids = ContentId::of_many(&slices);
     let sums: Vec<Xxh128> = slices.iter().map(|slice| xxh3_128(slice).to_le_bytes()).collect();
     let files = read.into_iter().zip(ids).zip(sums);
-    let files = files.map(|(((index, facts, range), id), xxh128)| SmallFile { done: Done { index, facts, id }, xxh128, range });
+    let files =
+        files.map(|(((index, facts, range), id), xxh128)| SmallFile { done: Done { index, facts, id }, xxh128, range });
     Message::Small { files: files.collect(), bytes }
 }
 

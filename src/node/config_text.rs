@@ -8,12 +8,12 @@ use super::config::{Addresses, FILE};
 use crate::names::{FederationName, NodeName};
 
 /// The name of the topology file that `init` writes beside [`FILE`].
-pub const TOPOLOGY_FILE: &str = "topology.toml";
+pub(super) const TOPOLOGY_FILE: &str = "topology.toml";
 
 /// The text of `headwater.toml` for a new node.
 ///
 /// With `rsync` given the node listens there; without, the line stays a comment and the default holds.
-pub fn headwater_toml(name: &NodeName, rsync: Option<&Addresses>) -> String {
+pub(super) fn headwater_toml(name: &NodeName, rsync: Option<&Addresses>) -> String {
     let listen = match rsync {
         Some(addresses) => format!("rsync = \"{addresses}\"",),
         None => "# rsync = \"::\"".to_owned(),
@@ -26,7 +26,7 @@ pub fn headwater_toml(name: &NodeName, rsync: Option<&Addresses>) -> String {
 }
 
 /// The text of `topology.toml` for a new federation of one node.
-pub fn topology_toml(federation: &FederationName, node: &NodeName) -> String {
+pub(super) fn topology_toml(federation: &FederationName, node: &NodeName) -> String {
     let body = TOPOLOGY_TEXT.split_once("\n\n").map_or(TOPOLOGY_TEXT, |(_, body)| body);
     let body = body.replace("\"example\"", &format!("\"{federation}\""));
     format!("{TOPOLOGY_HEAD}{}", body.replace("\"gw\"", &format!("\"{node}\"")))

@@ -196,10 +196,15 @@ pub(super) fn told(report: &ImportReport) -> String {
     match &report.outcome {
         ImportOutcome::NothingNew => "nothing new".to_owned(),
         ImportOutcome::Published(heads) => {
-            let names: Vec<String> = heads.iter().map(|(channel, generation)| format!("{channel}@{}", generation.get())).collect();
+            let names: Vec<String> =
+                heads.iter().map(|(channel, generation)| format!("{channel}@{}", generation.get())).collect();
             format!(
                 "{}, {} added, {} changed, {} removed, in {:.2} s",
-                names.join(", "), changes.added, changes.changed, changes.removed, report.elapsed.as_secs_f64()
+                names.join(", "),
+                changes.added,
+                changes.changed,
+                changes.removed,
+                report.elapsed.as_secs_f64()
             )
         }
     }

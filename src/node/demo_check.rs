@@ -41,15 +41,27 @@ pub(super) async fn check(stage: &Stage, address: SocketAddr, module: &str, show
     judge("a second rsync -a transfers nothing", client.pull("-a --delete --stats", &copy).and_then(|o| idle(&o)));
     judge("rsync -ac agrees on every checksum", client.pull("-ac --delete --stats", &copy).and_then(|o| idle(&o)));
     let portage = client.target("portage");
-    judge("rsync with Portage's options gets the whole tree", client.pull(PORTAGE, &portage).and_then(|_| client.same(&portage)));
+    judge(
+        "rsync with Portage's options gets the whole tree",
+        client.pull(PORTAGE, &portage).and_then(|_| client.same(&portage)),
+    );
     judge(&format!("{CROWD} clients at once"), client.crowd());
     stage.write_sample(1)?;
     let published = publish(&stage.data, &stage.tree()).await;
     judge("a changed tree becomes a new generation", published.map(|report| told(&report)).map_err(|e| e.to_string()));
-    judge("rsync with Portage's options follows it", client.pull(PORTAGE, &portage).and_then(|_| client.same(&portage)));
-    judge("rsync -az --no-whole-file follows it by delta", client.pull("-az --delete --no-whole-file", &copy).and_then(|_| client.same(&copy)));
+    judge(
+        "rsync with Portage's options follows it",
+        client.pull(PORTAGE, &portage).and_then(|_| client.same(&portage)),
+    );
+    judge(
+        "rsync -az --no-whole-file follows it by delta",
+        client.pull("-az --delete --no-whole-file", &copy).and_then(|_| client.same(&copy)),
+    );
     let again = publish(&stage.data, &stage.tree()).await;
-    judge("importing the same again publishes nothing", again.map(|report| told(&report)).map_err(|e| e.to_string()).and_then(nothing_new));
+    judge(
+        "importing the same again publishes nothing",
+        again.map(|report| told(&report)).map_err(|e| e.to_string()).and_then(nothing_new),
+    );
     if failed == 0 { Ok(()) } else { Err(NodeError::Check(format!("{failed} checks failed"))) }
 }
 
@@ -127,7 +139,10 @@ impl Client<'_> {
     fn crowd(&self) -> Result<String, String> {
         let names: Vec<PathBuf> = (0..CROWD).map(|number| self.target(&format!("crowd-{number}"))).collect();
         thread::scope(|scope| {
-            let pulls: Vec<_> = names.iter().map(|target| scope.spawn(|| self.pull("-a", target).and_then(|_| self.same(target)))).collect();
+            let pulls: Vec<_> = names
+                .iter()
+                .map(|target| scope.spawn(|| self.pull("-a", target).and_then(|_| self.same(target))))
+                .collect();
             pulls.into_iter().try_for_each(|pull| match pull.join() {
                 Ok(result) => result.map(|_| ()),
                 Err(_) => Err("a client's thread failed".to_owned()),

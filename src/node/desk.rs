@@ -133,7 +133,9 @@ impl Front {
                 });
             }
             Request::Channels { reply } => {
-                return self.ask(answering, reply, |board, reader| report::channels(board, &mut |channel| history(reader, channel)));
+                return self.ask(answering, reply, |board, reader| {
+                    report::channels(board, &mut |channel| history(reader, channel))
+                });
             }
             Request::Log { order, reply } => {
                 return self.ask(answering, reply, move |board, reader| {
@@ -215,7 +217,9 @@ fn import(
     keep: Keep,
 ) -> DoneJob {
     // A full queue means that enough has been told.
-    let tell = |seen| drop(progress.try_send(seen));
+    let tell = |seen| {
+        let _ = progress.try_send(seen);
+    };
     let result = intake::import(&mut publisher, order, &tell, clock::now());
     match &result {
         Ok(report) => tracing::info!(

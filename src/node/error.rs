@@ -133,9 +133,9 @@ impl NodeError {
             NodeError::Import(error) => error.fault(),
             NodeError::Serve(error) => error.fault(),
             NodeError::Control(error) => error.fault(),
-            NodeError::File { .. } | NodeError::Incomplete { .. } | NodeError::Loop { .. } | NodeError::Check(_) => {
-                Fault::Local
-            }
+            NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Fault::Operator,
+            NodeError::File { .. } | NodeError::Incomplete { .. } | NodeError::Loop { .. } => Fault::Local,
+            NodeError::Check(_) => Fault::Client,
             NodeError::Topology { .. }
             | NodeError::Stamp(_)
             | NodeError::NoRepository { .. }
@@ -152,7 +152,8 @@ impl NodeError {
             NodeError::Config(error) => error.todo().to_owned(),
             NodeError::Topology { .. } => "correct what is named, then try again".to_owned(),
             NodeError::NoRepository { .. } => {
-                "choose one with --repository, or add a [[repository]] to topology.toml and run `headwater reload`".to_owned()
+                "choose one with --repository, or add a [[repository]] to topology.toml and run `headwater reload`"
+                    .to_owned()
             }
             NodeError::NoChannelOf { name } => {
                 format!("add a [[channel]] with name = \"{name}/full\" to topology.toml and run `headwater reload`")

@@ -159,7 +159,8 @@ fn next_head(
     now: i64,
 ) -> Result<Head, NodeError> {
     let generation = last.map_or(Generation::FIRST, Generation::next);
-    let word = Word::new(&channel.to_string()).map_err(|error| NodeError::Loop { name: "intake", why: error.to_string() })?;
+    let word =
+        Word::new(&channel.to_string()).map_err(|error| NodeError::Loop { name: "intake", why: error.to_string() })?;
     Ok(Head {
         federation: identity.federation(),
         channel: word,

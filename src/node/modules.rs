@@ -23,7 +23,8 @@ pub(super) fn published(board: &Board, config: &Config, before: &Published) -> P
     let slots = before.slots();
     let node = board.topology.node(&board.node);
     let modules = node.into_iter().flat_map(|node| board.topology.modules_on(node));
-    let modules = modules.map(|module| Arc::new(served(module, board, slots.get(module.name.as_str()).cloned().unwrap_or_default())));
+    let modules = modules
+        .map(|module| Arc::new(served(module, board, slots.get(module.name.as_str()).cloned().unwrap_or_default())));
     Published { modules: modules.collect(), motd: motd(config.motd.as_deref()), limits: limits(config) }
 }
 

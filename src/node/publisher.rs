@@ -100,11 +100,10 @@ impl Publisher {
     /// A generation, ready to be served: as it is loaded, or located beside what is loaded.
     fn load(&self, head: &Publication, beside: &[Shown]) -> Result<Arc<Current>, NodeError> {
         let loaded = || beside.iter().chain(&self.channels).filter_map(|shown| shown.newest.as_ref());
-        if let Some((_, current)) = self
-            .channels
-            .iter()
-            .filter_map(|shown| shown.newest.as_ref())
-            .find(|(publication, _)| publication.channel == head.channel && publication.generation == head.generation)
+        if let Some((_, current)) =
+            self.channels.iter().filter_map(|shown| shown.newest.as_ref()).find(|(publication, _)| {
+                publication.channel == head.channel && publication.generation == head.generation
+            })
         {
             return Ok(current.clone());
         }
@@ -165,7 +164,8 @@ impl Publisher {
             generations: newest.iter().map(|(p, _)| (p.channel.clone(), p.generation)).collect(),
             term: newest.iter().map(|(p, _)| p.term).max(),
             stamp,
-            even: newest.len() == channels.len() && newest.iter().all(|(p, _)| Some(p.snapshot) == first.map(|f| f.0.snapshot)),
+            even: newest.len() == channels.len()
+                && newest.iter().all(|(p, _)| Some(p.snapshot) == first.map(|f| f.0.snapshot)),
         })
     }
 

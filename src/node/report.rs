@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::error::NodeError;
 use super::publisher::{Board, Shown};
-use crate::cascade;
 use crate::control::{
-    ChannelLog, ChannelStatus, Changes, Disk, Door, ListedChannel, Listener, LogOrder, LoggedGeneration, ModuleLine, Newest,
-    Role, StatusReport, Traffic,
+    Changes, ChannelLog, ChannelStatus, Disk, Door, ListedChannel, Listener, LogOrder, LoggedGeneration, ModuleLine,
+    Newest, Role, StatusReport, Traffic,
 };
 use crate::names::{ChannelName, Generation};
 use crate::serve;
@@ -39,13 +38,17 @@ pub(super) fn status(board: &Board, running: &Running, space: Space, now: i64) -
     StatusReport {
         node: board.node.clone(),
         federation: board.topology.federation.clone(),
-        role: node.map_or(Role::Gateway, |node| role(node.role)),
+        role: node.map_or(Role::Gateway, |node| node.role),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: running.started,
         now,
         channels: board.channels.iter().map(channel).collect(),
         modules: modules
-            .map(|module| ModuleLine { name: module.name.clone(), channel: module.channel.clone(), comment: module.comment.clone() })
+            .map(|module| ModuleLine {
+                name: module.name.clone(),
+                channel: module.channel.clone(),
+                comment: module.comment.clone(),
+            })
             .collect(),
         listeners: running.listeners.iter().map(|address| Listener { door: Door::Rsync, address: *address }).collect(),
         traffic: Traffic {
@@ -56,14 +59,6 @@ pub(super) fn status(board: &Board, running: &Running, space: Space, now: i64) -
         },
         disk: Disk { free: space.free, total: space.total, data: space.used },
         warnings: warnings(board, space, now),
-    }
-}
-
-fn role(role: cascade::Role) -> Role {
-    match role {
-        cascade::Role::Gateway => Role::Gateway,
-        cascade::Role::Secondary => Role::Secondary,
-        cascade::Role::Tertiary => Role::Tertiary,
     }
 }
 
@@ -139,7 +134,10 @@ pub(super) fn log(board: &Board, order: &LogOrder, history: &mut History<'_>) ->
     generations.retain(|publication| only.is_none_or(|only| publication.generation == only));
     generations.sort_by_key(|publication| std::cmp::Reverse((publication.term, publication.generation)));
     if let (Some(only), true) = (only, generations.is_empty()) {
-        return Err(NodeError::NoChannel { what: format!("{channel} has no generation {}", only.get()), known: known(board) });
+        return Err(NodeError::NoChannel {
+            what: format!("{channel} has no generation {}", only.get()),
+            known: known(board),
+        });
     }
     if let Some(most) = order.most {
         generations.truncate(usize::try_from(most).unwrap_or(usize::MAX));
@@ -176,7 +174,10 @@ fn chosen(board: &Board, order: &LogOrder) -> Result<(ChannelName, Option<Genera
         }
     };
     let mut fitting = board.channels.iter().filter(fits);
-    let asked = order.address.as_ref().map_or_else(|| "a channel must be named".to_owned(), |address| format!("no channel {address}"));
+    let asked = order
+        .address
+        .as_ref()
+        .map_or_else(|| "a channel must be named".to_owned(), |address| format!("no channel {address}"));
     match (fitting.next(), fitting.next()) {
         (Some(one), None) => Ok((one.channel.clone(), order.address.as_ref().and_then(|address| address.generation))),
         (None, _) => Err(NodeError::NoChannel { what: asked, known: known(board) }),

@@ -158,7 +158,10 @@ impl Node {
         }
         let result = tokio::select! {
             result = tasks.finish(drain + GRACE) => result,
-            () = cut.cancelled() => Ok(tracing::warn!("cut: what still ran was ended")),
+            () = cut.cancelled() => {
+                tracing::warn!("cut: what still ran was ended");
+                Ok(())
+            }
         };
         // The next start replaces it anyway; without it a command knows at once that no node runs.
         let _ = std::fs::remove_file(socket);
@@ -175,7 +178,9 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn new() -> Result<Signals, NodeError> {
-        let watch = |kind| signal(kind).map_err(|error| NodeError::Loop { name: "watching for signals", why: error.to_string() });
+        let watch = |kind| {
+            signal(kind).map_err(|error| NodeError::Loop { name: "watching for signals", why: error.to_string() })
+        };
         Ok(Signals {
             terminate: watch(SignalKind::terminate())?,
             interrupt: watch(SignalKind::interrupt())?,

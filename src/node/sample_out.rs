@@ -309,7 +309,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::sample::Size;
 
     const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
@@ -317,8 +316,11 @@ mod tests {
         Recipe { seed: 4, size: Size::Packages(40), revision }
     }
 
+    /// Mode, time, and the bytes of a file.
+    type Seen = (u32, i64, i64, Option<Vec<u8>>);
+
     /// Every path below a directory with what a client could see of it.
-    fn seen(dir: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, Option<Vec<u8>>)> {
+    fn seen(dir: &Path) -> BTreeMap<PathBuf, Seen> {
         let mut all = BTreeMap::new();
         let mut left = vec![dir.join("gentoo"), dir.join("distfiles")];
         while let Some(path) = left.pop() {

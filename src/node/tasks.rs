@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::NodeError;
 
+/// How a loop's task came to its end.
+type Ended = Result<(Id, Result<(), NodeError>), tokio::task::JoinError>;
+
 /// The loops of one node.
 pub(super) struct Tasks {
     running: JoinSet<Result<(), NodeError>>,
@@ -25,7 +28,11 @@ impl Tasks {
     }
 
     /// Starts a loop. It should watch the node's stop token.
-    pub(super) fn start(&mut self, name: &'static str, work: impl Future<Output = Result<(), NodeError>> + Send + 'static) {
+    pub(super) fn start(
+        &mut self,
+        name: &'static str,
+        work: impl Future<Output = Result<(), NodeError>> + Send + 'static,
+    ) {
         let task = self.running.spawn(work);
         self.names.insert(task.id(), name);
     }
@@ -56,7 +63,7 @@ impl Tasks {
         result
     }
 
-    fn ended(&mut self, ended: Option<Result<(Id, Result<(), NodeError>), tokio::task::JoinError>>) -> Result<(), NodeError> {
+    fn ended(&mut self, ended: Option<Ended>) -> Result<(), NodeError> {
         let (id, result) = match ended {
             None => return Ok(()),
             Some(Ok((id, result))) => (id, result),

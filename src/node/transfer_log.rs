@@ -62,7 +62,11 @@ fn append_to(path: &Path, text: &[u8]) -> io::Result<()> {
 
 /// The lines with their time in front, as rsyncd has it: `2026/01/31 12:00:00 [7] send …`.
 fn render(lines: &[TransferLine], now: i64, lost: u64) -> String {
-    let time = Timestamp::from_second(now).unwrap_or_default().to_zoned(TimeZone::UTC).strftime("%Y/%m/%d %H:%M:%S").to_string();
+    let time = Timestamp::from_second(now)
+        .unwrap_or_default()
+        .to_zoned(TimeZone::UTC)
+        .strftime("%Y/%m/%d %H:%M:%S")
+        .to_string();
     let mut text = String::new();
     for line in lines {
         text.push_str(&format!("{time} {}\n", line.text()));

@@ -10,8 +10,9 @@ use crate::portage::manifest_write::{Digests, Tag, entry_line};
 
 use super::dice::Dice;
 use super::distfile::archive;
-use super::ebuild::{Outline, sources};
+use super::ebuild::sources;
 use super::history::{Extra, History};
+use super::outline::{Outline, local_flag};
 use super::package::Package;
 use super::plan::Plan;
 use super::recipe::{BASE, Content, Place, SampleFile, changed};
@@ -130,7 +131,7 @@ fn metadata_xml(seed: u64, package: &Package, outline: &Outline, day: u32) -> St
         words::lines(&mut body, &mut dice, "\t\t", size);
         body.push_str("\t</longdescription>\n");
     }
-    if let Some((flag, meaning)) = super::ebuild::local_flag(seed, package.index)
+    if let Some((flag, meaning)) = local_flag(seed, package.index)
         && outline.flags.contains(&flag)
     {
         body.push_str(&format!("\t<use>\n\t\t<flag name=\"{flag}\">{meaning}</flag>\n\t</use>\n"));

@@ -123,7 +123,7 @@ fn parents(dice: &mut Dice, n: usize, count: usize) -> Vec<usize> {
         _ => {
             let lower = u32::try_from(n.min(count / 2) - 2).unwrap_or(0);
             let mut parents = vec![UTILS];
-            for _ in 0..dice.below(5) {
+            for _ in 0..dice.below(4) {
                 let parent = 2 + dice.below(lower) as usize;
                 if !parents.contains(&parent) {
                     parents.push(parent);

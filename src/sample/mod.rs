@@ -14,6 +14,7 @@ mod ebuild;
 mod eclass;
 mod glsa;
 mod history;
+mod outline;
 mod package;
 mod plan;
 mod profiles;

@@ -61,7 +61,7 @@ const NAMED: [(u32, &str, Role); 5] = [
     (4, "headwater-licensed", Role::Fetch),
     (CHAIN, "headwater-chain", Role::Plain),
 ];
-/// Depends on nothing.
+/// Depends on nothing, and changes every day.
 pub(super) const HELLO: u32 = 0;
 /// Depends on several others.
 pub(super) const CHAIN: u32 = 5;

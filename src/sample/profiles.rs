@@ -5,7 +5,7 @@
 //! The feature profiles only give the tree its size: nothing inherits them.
 
 use super::dice::Dice;
-use super::ebuild::{ARCHES, FLAGS, local_flag};
+use super::outline::{ARCHES, FLAGS, local_flag};
 use super::plan::Plan;
 use super::recipe::{SampleFile, changed};
 use super::words;

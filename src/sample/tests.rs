@@ -197,15 +197,15 @@ fn some_files_come_and_some_go() {
 #[test]
 fn kinds_and_sizes_are_those_of_the_real_tree() {
     let sample = made(Size::Packages(1_889), 0);
-    // A tenth of the tree of 2020-07-01: how many files, how large on average.
-    let kinds: [(&str, usize, usize); 7] = [
+    // A tenth of the tree of 2020-07-01: how many files, how large on average. The other kinds, 2 % of
+    // the files, do not shrink as fast as the packages.
+    let kinds: [(&str, usize, usize); 6] = [
         ("md5-cache", 3_281, 1_950),
         ("ebuild", 3_265, 1_470),
         ("Manifest", 1_907, 2_412),
         ("files", 1_720, 1_569),
         ("metadata.xml", 1_906, 600),
         ("glsa", 295, 2_610),
-        ("other", 260, 2_800),
     ];
     let mut found: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (path, file) in tree_files(&sample) {

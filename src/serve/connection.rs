@@ -126,6 +126,10 @@ impl Connection {
                     Ok(found) => {
                         let module = &found.module;
                         let timeout = module.timeout.and_then(|t| u32::try_from(t.as_secs()).ok());
+                        if !module.motd.is_empty() {
+                            sender.greet(&module.motd);
+                            sender.greet(b"\n");
+                        }
                         sender.accept(ModuleTerms { timeout });
                         granted = Some(found);
                     }
@@ -161,13 +165,19 @@ impl Connection {
         let slot = module.slots.take(limit).ok_or_else(|| {
             format!("@ERROR: max connections ({}) reached -- try again later", limit.unwrap_or_default())
         })?;
-        let current = module.current.clone().ok_or_else(|| {
-            format!("@ERROR: nothing is published in module {shown} yet -- try again later")
-        })?;
+        let current = module
+            .current
+            .clone()
+            .ok_or_else(|| format!("@ERROR: nothing is published in module {shown} yet -- try again later"))?;
         Ok(Granted { module: module.clone(), current, _slot: slot })
     }
 
-    async fn serve(mut self, mut sender: Box<Sender>, granted: Granted, request: ListRequest) -> Result<(), ServeError> {
+    async fn serve(
+        mut self,
+        mut sender: Box<Sender>,
+        granted: Granted,
+        request: ListRequest,
+    ) -> Result<(), ServeError> {
         self.settle(&granted, &request);
         let listed = self.list(&mut sender, &granted, request).await?;
         let listing = match listed {
@@ -189,7 +199,8 @@ impl Connection {
         });
         let Granted { module, current, _slot } = granted;
         let log = module.transfer_log && self.shared.log.is_some();
-        let job = Job { sender, requests: VecDeque::new(), current, listing, root: module.path.clone(), log, large: None };
+        let job =
+            Job { sender, requests: VecDeque::new(), current, listing, root: module.path.clone(), log, large: None };
         self.transfer(job, &module).await
     }
 
@@ -209,7 +220,12 @@ impl Connection {
     }
 
     /// Gets the file list, keeping the client alive meanwhile.
-    async fn list(&mut self, sender: &mut Sender, granted: &Granted, request: ListRequest) -> Result<Listed, ServeError> {
+    async fn list(
+        &mut self,
+        sender: &mut Sender,
+        granted: &Granted,
+        request: ListRequest,
+    ) -> Result<Listed, ServeError> {
         let key = ListKey {
             snapshot: granted.current.located.snapshot().id(),
             module: granted.module.name.as_str().to_owned(),
@@ -219,7 +235,8 @@ impl Connection {
             filters: request.filters,
             paths: request.paths,
         };
-        let mut answer: oneshot::Receiver<Listed> = self.shared.lists.ask(&granted.module, &granted.current, key, self.limits.list_cache).await?;
+        let mut answer: oneshot::Receiver<Listed> =
+            self.shared.lists.ask(&granted.module, &granted.current, key, self.limits.list_cache).await?;
         loop {
             tokio::select! {
                 listed = &mut answer => {

@@ -11,7 +11,9 @@ use crate::wire::error::WireError;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// A listen address could not be used.
-    #[error("listen on {address}: {source}; is another rsync daemon running there? Choose another address with listen.rsync")]
+    #[error(
+        "listen on {address}: {source}; is another rsync daemon running there? Choose another address with listen.rsync"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -199,7 +199,6 @@ fn make(key: &ListKey, current: &Current, reader: &mut crate::store::Reader) -> 
         path => TreePath::new(path).ok().and_then(|path| snapshot.find(path)),
     };
     let root = root.ok_or_else(|| "the module's directory is not in this generation".to_owned())?;
-    let order =
-        ViewOrder { module: &key.module, root, options: key.options, filters: &key.filters, paths: &key.paths };
+    let order = ViewOrder { module: &key.module, root, options: key.options, filters: &key.filters, paths: &key.paths };
     build(&current.located, &order, key.format, reader)
 }

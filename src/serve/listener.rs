@@ -69,7 +69,8 @@ pub struct Doors(Vec<TcpListener>);
 impl Doors {
     /// Opens every address, or none: an address that is taken is the operator's to solve.
     pub fn open(addresses: &[SocketAddr]) -> Result<Doors, ServeError> {
-        let open = |address: &SocketAddr| listen(*address).map_err(|source| ServeError::Listen { address: *address, source });
+        let open =
+            |address: &SocketAddr| listen(*address).map_err(|source| ServeError::Listen { address: *address, source });
         Ok(Doors(addresses.iter().map(open).collect::<Result<_, _>>()?))
     }
 
@@ -148,7 +149,15 @@ struct Guests {
 impl Guests {
     fn new(shared: Arc<Shared>) -> Guests {
         let (addresses, counts) = (HashMap::new(), HashMap::new());
-        Guests { shared, tasks: JoinSet::new(), addresses, counts, turned_away: 0, number: 0, random: SystemRandom::new() }
+        Guests {
+            shared,
+            tasks: JoinSet::new(),
+            addresses,
+            counts,
+            turned_away: 0,
+            number: 0,
+            random: SystemRandom::new(),
+        }
     }
 
     fn welcome(&mut self, stream: TcpStream, client: SocketAddr) {

@@ -24,6 +24,7 @@ mod listing;
 mod module_log;
 mod pipe;
 mod published;
+mod resolve;
 mod sending;
 mod tally;
 mod view;

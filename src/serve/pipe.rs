@@ -131,7 +131,8 @@ impl Pipe {
 
     fn write_some(&mut self) -> Result<(), ServeError> {
         while self.may_write(Instant::now()) {
-            let limit = self.pace.map_or(usize::MAX, |pace| usize::try_from(pace.bytes_per_second / 10).unwrap_or(1).max(1024));
+            let limit =
+                self.pace.map_or(usize::MAX, |pace| usize::try_from(pace.bytes_per_second / 10).unwrap_or(1).max(1024));
             let mut left = limit;
             let slices: Vec<IoSlice<'_>> = self
                 .output
@@ -235,9 +236,8 @@ impl Pipe {
     }
 
     fn deadline_came(&mut self, now: Instant) -> Result<Event, ServeError> {
-        let over = |what, limit: Duration| {
-            Err(ServeError::Patience { client: self.client, what, seconds: limit.as_secs() })
-        };
+        let over =
+            |what, limit: Duration| Err(ServeError::Patience { client: self.client, what, seconds: limit.as_secs() });
         if self.patience.opening.is_some_and(|opening| opening <= now) {
             return over("did not finish its request", self.patience.idle);
         }

@@ -107,8 +107,8 @@ impl Job {
                 break;
             };
             let place = self.current.located.place(entry);
-            let alone = request.attempt() == Attempt::Again
-                || place.is_some_and(|place| matches!(place.home, Home::Large));
+            let alone =
+                request.attempt() == Attempt::Again || place.is_some_and(|place| matches!(place.home, Home::Large));
             if alone && !batch.is_empty() {
                 self.requests.push_front(request);
                 break;

@@ -7,21 +7,14 @@
 //! the directories of an argument are followed inside the module; what leaves it does not exist.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
 
-use super::arguments::{Argument, Naming, has_wildcard};
-use crate::tree::{Entry, Kind, Snapshot, TreePath};
+use super::arguments::{Argument, Naming};
+use super::resolve::{Absent, Last, Resolver};
+use crate::tree::{Entry, Kind, Snapshot};
 use crate::wire::filter::{Filters, Is, Scope};
 use crate::wire::flist::DirRole;
 use crate::wire::mux::Tag;
 use crate::wire::options::{Flag, ListOptions};
-use crate::wire::wild::glob_component;
-
-/// Symlinks followed in one argument, as the usual limit of file systems.
-const MAX_LINK_HOPS: usize = 40;
-
-/// What all wildcards of one session may match, so that `*/*/*/*` cannot multiply without end.
-const MAX_GLOB_MATCHES: usize = 100_000;
 
 /// io_error bit 1: something was wrong, so the client must not delete (protocol 5.2).
 pub(crate) const IO_ERROR_GENERAL: u32 = 1;
@@ -83,28 +76,6 @@ struct Names {
     prefix: u16,
 }
 
-/// Why an argument leads nowhere.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Absent {
-    Missing,
-    NotADirectory,
-}
-
-impl Absent {
-    fn text(self) -> &'static str {
-        match self {
-            Absent::Missing => "No such file or directory (2)",
-            Absent::NotADirectory => "Not a directory (20)",
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    Follow,
-    Keep,
-}
-
 /// Reads a small file by its entry index; `None` if it cannot be read.
 pub(crate) type ReadEntry<'a> = dyn FnMut(usize) -> Option<Vec<u8>> + 'a;
 
@@ -114,11 +85,12 @@ pub(crate) fn select(
     order: &ViewOrder<'_>,
     read: &mut ReadEntry<'_>,
 ) -> Result<Selection, String> {
-    let mut view = View { snapshot, order, read, found: Selection::default(), implied: Vec::new(), matches: 0 };
+    let at = Resolver::new(snapshot, order.root);
+    let mut view = View { snapshot, at, order, read, found: Selection::default(), implied: Vec::new() };
     view.found.prefixes.push(Vec::new());
     let naming = if order.options.has(Flag::Relative) { Naming::Relative } else { Naming::Last };
     for raw in order.paths {
-        for argument in view.expand(Argument::parse(raw, order.module, naming))? {
+        for argument in view.at.expand(Argument::parse(raw, order.module, naming))? {
             view.argument(&argument, naming)?;
         }
     }
@@ -127,107 +99,15 @@ pub(crate) fn select(
 
 struct View<'a, 'r> {
     snapshot: &'a Snapshot,
+    at: Resolver<'a>,
     order: &'a ViewOrder<'a>,
     read: &'a mut ReadEntry<'r>,
     found: Selection,
     /// Directories that were listed because `-R` implies them, by entry and name.
     implied: Vec<(usize, Vec<u8>)>,
-    matches: usize,
 }
 
 impl View<'_, '_> {
-    fn entry(&self, index: usize) -> Option<Entry<'_>> {
-        self.snapshot.entry(index)
-    }
-
-    fn child(&self, directory: usize, name: &[u8]) -> Option<usize> {
-        let path = self.entry(directory)?.path;
-        let mut full = if path.is_root() { Vec::new() } else { [path.as_bytes(), b"/"].concat() };
-        full.extend_from_slice(name);
-        self.snapshot.find(TreePath::new(&full).ok()?)
-    }
-
-    fn parent(&self, index: usize) -> Option<usize> {
-        self.snapshot.find(self.entry(index)?.path.parent()?)
-    }
-
-    /// Walks components from the module root, following symlinks that stay inside the module.
-    fn resolve(&self, components: &[Vec<u8>], last: Last) -> Result<usize, Absent> {
-        let mut queue: VecDeque<Vec<u8>> = components.iter().cloned().collect();
-        let (mut at, mut hops) = (self.order.root, 0);
-        while let Some(component) = queue.pop_front() {
-            match component.as_slice() {
-                b"" | b"." => continue,
-                b".." if at == self.order.root => return Err(Absent::Missing),
-                b".." => {
-                    at = self.parent(at).ok_or(Absent::Missing)?;
-                    continue;
-                }
-                _ => {}
-            }
-            if !self.entry(at).is_some_and(|e| e.is_directory()) {
-                return Err(Absent::NotADirectory);
-            }
-            let child = self.child(at, &component).ok_or(Absent::Missing)?;
-            match self.entry(child).map(|e| e.kind) {
-                Some(Kind::Symlink { target }) if last == Last::Follow || !queue.is_empty() => {
-                    hops += 1;
-                    if hops > MAX_LINK_HOPS || target.first() == Some(&b'/') {
-                        return Err(Absent::Missing);
-                    }
-                    for part in target.split(|b| *b == b'/').rev() {
-                        queue.push_front(part.to_vec());
-                    }
-                }
-                _ => at = child,
-            }
-        }
-        Ok(at)
-    }
-
-    /// Replaces wildcards by what they match; an argument that matches nothing stays as it is (2.10 step 4).
-    fn expand(&mut self, argument: Argument) -> Result<Vec<Argument>, String> {
-        if !argument.is_pattern() {
-            return Ok(vec![argument]);
-        }
-        let mut found: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
-        for (position, component) in argument.components.iter().enumerate() {
-            let is_last = position + 1 == argument.components.len();
-            let mut next = Vec::new();
-            for path in found {
-                if !has_wildcard(component) {
-                    next.push([path, vec![component.clone()]].concat());
-                    continue;
-                }
-                let Ok(directory) = self.resolve(&path, Last::Follow) else { continue };
-                for child in self.snapshot.children(directory) {
-                    let Some(name) = self.entry(child).map(|e| e.path.name().to_vec()) else { continue };
-                    if !glob_component(component, &name) {
-                        continue;
-                    }
-                    let full = [path.clone(), vec![name]].concat();
-                    let goes_on = is_last || self.resolve(&full, Last::Follow).is_ok_and(|at| self.is_directory(at));
-                    if goes_on {
-                        next.push(full);
-                        self.matches += 1;
-                    }
-                    if self.matches > MAX_GLOB_MATCHES {
-                        return Err(format!("wildcards match more than {MAX_GLOB_MATCHES} names: name a directory instead"));
-                    }
-                }
-            }
-            found = next;
-        }
-        if found.is_empty() {
-            return Ok(vec![argument]);
-        }
-        Ok(found.into_iter().map(|components| Argument { components, ..argument.clone() }).collect())
-    }
-
-    fn is_directory(&self, index: usize) -> bool {
-        self.entry(index).is_some_and(|e| e.is_directory())
-    }
-
     fn say(&mut self, tag: Tag, text: String) {
         self.found.messages.push((tag, text.into_bytes()));
     }
@@ -239,24 +119,30 @@ impl View<'_, '_> {
         let text = |parts: &[Vec<u8>]| parts.iter().map(|p| shown(p)).collect::<Vec<_>>().join("/");
         let (base, all) = (argument.components.get(..argument.base).unwrap_or_default(), &argument.components);
         let module = self.order.module;
-        let base_is_there = self.resolve(base, Last::Follow).is_ok_and(|at| self.is_directory(at));
+        let base_is_there = self.at.resolve(base, Last::Follow).is_ok_and(|at| self.at.is_directory(at));
         if naming == Naming::Last && !base_is_there {
             self.found.io_error |= IO_ERROR_GENERAL;
             let why = why.text();
-            return self.say(Tag::ErrorXfer, format!("rsync: [sender] change_dir \"{}\" (in {module}) failed: {why}\n", text(base)));
+            return self.say(
+                Tag::ErrorXfer,
+                format!("rsync: [sender] change_dir \"{}\" (in {module}) failed: {why}\n", text(base)),
+            );
         }
         if why != Absent::Missing {
             self.found.io_error |= IO_ERROR_GENERAL;
         }
         let slash = if naming == Naming::Last && !base.is_empty() { "/" } else { "" };
         let why = why.text();
-        self.say(Tag::ErrorXfer, format!("rsync: [sender] link_stat \"{slash}{}\" (in {module}) failed: {why}\n", text(all)));
+        self.say(
+            Tag::ErrorXfer,
+            format!("rsync: [sender] link_stat \"{slash}{}\" (in {module}) failed: {why}\n", text(all)),
+        );
     }
 
     fn argument(&mut self, argument: &Argument, naming: Naming) -> Result<(), String> {
         let last = if argument.content { Last::Follow } else { Last::Keep };
-        let target = match self.resolve(&argument.components, last) {
-            Ok(target) if argument.content && !self.is_directory(target) => {
+        let target = match self.at.resolve(&argument.components, last) {
+            Ok(target) if argument.content && !self.at.is_directory(target) => {
                 self.missing(argument, naming, Absent::NotADirectory);
                 return Ok(());
             }
@@ -268,7 +154,7 @@ impl View<'_, '_> {
         };
         let base = argument.components.get(..argument.base).unwrap_or_default();
         let base_text = base.join(&b'/');
-        let scope = self.root_scope(&base_text)?;
+        let scope = self.order.filters.root_scope(&base_text).map_err(|error| error.to_string())?;
         if naming == Naming::Relative {
             self.imply_parents(argument)?;
         }
@@ -282,7 +168,7 @@ impl View<'_, '_> {
 
     /// Lists the argument itself and, where the options say so, what it holds (protocol 8.10.1).
     fn list(&mut self, target: usize, names: Names, name: &[u8], content: bool, scope: &Scope) -> Result<(), String> {
-        if !self.is_directory(target) {
+        if !self.at.is_directory(target) {
             self.push(target, names, DirRole::NotADirectory);
             return Ok(());
         }
@@ -365,7 +251,7 @@ impl View<'_, '_> {
     }
 
     fn excluded(&self, scope: &Scope, name: &[u8], index: usize) -> bool {
-        let is = if self.is_directory(index) { Is::Directory } else { Is::Other };
+        let is = if self.at.is_directory(index) { Is::Directory } else { Is::Other };
         self.order.filters.excludes(scope, name, is)
     }
 
@@ -378,12 +264,13 @@ impl View<'_, '_> {
     fn name_of(&self, index: usize, names: Names) -> Vec<u8> {
         let one = Selected { entry: 0, cut: names.cut, prefix: names.prefix, role: DirRole::Found };
         let mut buffer = Vec::new();
-        self.entry(index).map_or_else(Vec::new, |entry| self.found.name(&one, &entry, &mut buffer).to_vec())
+        self.at.entry(index).map_or_else(Vec::new, |entry| self.found.name(&one, &entry, &mut buffer).to_vec())
     }
 
     /// How names below `target` follow from paths, when `target` itself is called `name` ("" for the dot entry).
     fn names(&mut self, target: usize, name: &[u8]) -> Result<Names, String> {
-        let path = self.entry(target).map_or(b"".as_slice(), |e| if e.path.is_root() { b"" } else { e.path.as_bytes() });
+        let path =
+            self.at.entry(target).map_or(b"".as_slice(), |e| if e.path.is_root() { b"" } else { e.path.as_bytes() });
         if name.is_empty() {
             // The dot entry: its children's names start behind its own path and a slash.
             let cut = if path.is_empty() { 0 } else { path.len() + 1 };
@@ -407,7 +294,7 @@ impl View<'_, '_> {
         for depth in depths {
             let components = argument.components.get(..depth).unwrap_or_default();
             let name = components.get(argument.base..).unwrap_or_default().join(&b'/');
-            let Ok(index) = self.resolve(components, Last::Follow) else { continue };
+            let Ok(index) = self.at.resolve(components, Last::Follow) else { continue };
             if self.implied.contains(&(index, name.clone())) {
                 continue;
             }
@@ -416,12 +303,6 @@ impl View<'_, '_> {
             self.push(index, names, DirRole::Implied);
         }
         Ok(())
-    }
-
-    fn root_scope(&mut self, base: &[u8]) -> Result<Scope, String> {
-        let filters = self.order.filters;
-        let mut read = |path: &[u8]| self.read_path(path);
-        filters.root_scope(base, &mut read).map_err(|error| error.to_string())
     }
 
     fn enter(&mut self, scope: &Scope, directory: &[u8]) -> Result<Scope, String> {
@@ -436,8 +317,8 @@ impl View<'_, '_> {
     /// Reads a merge file by its path below the module root; links that leave the module are not followed.
     fn read_path(&mut self, path: &[u8]) -> Option<Vec<u8>> {
         let components: Vec<Vec<u8>> = path.split(|b| *b == b'/').map(<[u8]>::to_vec).collect();
-        let index = self.resolve(&components, Last::Follow).ok()?;
-        matches!(self.entry(index)?.kind, Kind::File { .. }).then(|| (self.read)(index)).flatten()
+        let index = self.at.resolve(&components, Last::Follow).ok()?;
+        matches!(self.at.entry(index)?.kind, Kind::File { .. }).then(|| (self.read)(index)).flatten()
     }
 }
 
@@ -446,9 +327,9 @@ fn with_slash(a: &[u8], b: &[u8]) -> Ordering {
     let shared = a.len().min(b.len());
     let (start_a, rest_a) = a.split_at(shared);
     let (start_b, rest_b) = b.split_at(shared);
-    start_a.cmp(start_b).then_with(|| {
-        rest_a.first().copied().unwrap_or(b'/').cmp(&rest_b.first().copied().unwrap_or(b'/'))
-    })
+    start_a
+        .cmp(start_b)
+        .then_with(|| rest_a.first().copied().unwrap_or(b'/').cmp(&rest_b.first().copied().unwrap_or(b'/')))
 }
 
 /// A name in a message: control characters are escaped, so that it cannot break a terminal or a log line.

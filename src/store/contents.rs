@@ -139,24 +139,26 @@ pub(super) fn put_bytes(db: &Connection, n: i64, bytes: &[u8]) -> Result<(), Sto
 pub(super) fn get_bytes(db: &Connection, n: i64) -> Result<Option<Vec<u8>>, StoreError> {
     let attempt = "read a content";
     let mut statement = db.prepare_cached("SELECT bytes FROM bytes WHERE n = ?1").map_err(sql(attempt))?;
-    statement.query_row([n], |row| row.get_ref(0)?.as_blob().map(<[u8]>::to_vec).map_err(Into::into)).optional().map_err(sql(attempt))
+    statement
+        .query_row([n], |row| row.get_ref(0)?.as_blob().map(<[u8]>::to_vec).map_err(Into::into))
+        .optional()
+        .map_err(sql(attempt))
 }
 
 /// Deletes content `n` with its bytes.
 pub(super) fn delete(db: &Connection, n: i64) -> Result<(), StoreError> {
-    for text in ["DELETE FROM bytes WHERE n = ?1", "DELETE FROM bad WHERE n = ?1", "DELETE FROM contents WHERE n = ?1"] {
-        db.prepare_cached(text)
-            .and_then(|mut statement| statement.execute([n]))
-            .map_err(sql("delete a content"))?;
+    for text in ["DELETE FROM bytes WHERE n = ?1", "DELETE FROM bad WHERE n = ?1", "DELETE FROM contents WHERE n = ?1"]
+    {
+        db.prepare_cached(text).and_then(|mut statement| statement.execute([n])).map_err(sql("delete a content"))?;
     }
     Ok(())
 }
 
+/// What a scan tells of each content: the bytes of its id, and the rest.
+pub(super) type Each<'e> = &'e mut dyn FnMut(&[u8], Known) -> Result<(), StoreError>;
+
 /// Every content, in order of its number.
-pub(super) fn scan(
-    db: &Connection,
-    each: &mut dyn FnMut(&[u8], Known) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+pub(super) fn scan(db: &Connection, each: Each<'_>) -> Result<(), StoreError> {
     let attempt = "read the list of contents";
     let mut statement =
         db.prepare_cached("SELECT n, size, home, state, xxh128, id FROM contents ORDER BY n").map_err(sql(attempt))?;

@@ -68,7 +68,9 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// There is not enough room.
-    #[error("{path} has {free} bytes free, but {needed} are needed: {missing} are missing; free them or keep fewer generations")]
+    #[error(
+        "{path} has {free} bytes free, but {needed} are needed: {missing} are missing; free them or keep fewer generations"
+    )]
     Space {
         /// The data directory.
         path: PathBuf,

@@ -208,11 +208,9 @@ fn check_complete(located: &Located, previous: Option<&Located>) -> Result<(), S
     let missing: Vec<usize> = located.missing().filter(|&index| known_bad(index).is_none()).collect();
     match missing.first().and_then(|&index| snapshot.entry(index)) {
         None => Ok(()),
-        Some(entry) => Err(StoreError::Missing {
-            snapshot: snapshot.id(),
-            count: missing.len(),
-            example: entry.path.to_string(),
-        }),
+        Some(entry) => {
+            Err(StoreError::Missing { snapshot: snapshot.id(), count: missing.len(), example: entry.path.to_string() })
+        }
     }
 }
 

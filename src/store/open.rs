@@ -9,8 +9,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::contents::HomeKind;
-use super::error::{StoreError, count, sql};
+use super::error::{StoreError, sql};
 use super::failpoint::{Point, reach};
 use super::large::LargeFiles;
 use super::layout::{Layout, Lock};
@@ -19,9 +18,9 @@ use super::pins::Pins;
 use super::publications::{self, Publication};
 use super::reader::{self, Reader};
 use super::schema::{self, Promise};
+use super::snapshots;
 use super::space::{self, Space};
 use super::witness::{self, Witness};
-use super::snapshots;
 use crate::names::{ChannelName, RepositoryName};
 use crate::tree::{ContentId, Snapshot, SnapshotId};
 

@@ -86,8 +86,9 @@ const COLUMNS: &str = "p.channel, p.generation, p.term, p.snapshot, p.time, p.he
 
 /// The head of each channel, by name.
 pub(super) fn heads(db: &Connection) -> Result<Vec<Publication>, StoreError> {
-    let text =
-        format!("SELECT {COLUMNS} FROM heads JOIN publications AS p USING (channel, term, generation) ORDER BY channel");
+    let text = format!(
+        "SELECT {COLUMNS} FROM heads JOIN publications AS p USING (channel, term, generation) ORDER BY channel"
+    );
     select(db, &text, [])
 }
 
@@ -140,7 +141,8 @@ fn read(row: &Row<'_>) -> Result<Publication, StoreError> {
 /// after the one that is published.
 pub(super) fn prepare(db: &Connection, new: NewHead, changes: Changes) -> Result<Publication, StoreError> {
     let (head, _) = parse(&new.text)?;
-    let channel: ChannelName = head.channel.as_str().parse().map_err(|error| StoreError::BadHead(format!("{error}")))?;
+    let channel: ChannelName =
+        head.channel.as_str().parse().map_err(|error| StoreError::BadHead(format!("{error}")))?;
     let generation =
         Generation::new(head.generation).ok_or_else(|| StoreError::BadHead("it has no generation".into()))?;
     let attempt = "read the heads";
@@ -163,9 +165,7 @@ pub(super) fn prepare(db: &Connection, new: NewHead, changes: Changes) -> Result
     }
     let (entries, bytes): (i64, i64) = db
         .prepare_cached("SELECT entries, size FROM snapshots WHERE id = ?1")
-        .and_then(|mut statement| {
-            statement.query_row([head.snapshot.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
-        })
+        .and_then(|mut statement| statement.query_row([head.snapshot.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))))
         .map_err(sql("read a snapshot"))?;
     Ok(Publication {
         channel,

@@ -59,8 +59,7 @@ impl Store {
         self.keep_for_inspection(id, &known, reason)?;
         promise(&self.db, Promise::Durable)?;
         let attempt = "set a content aside";
-        let transaction =
-            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
         transaction.execute("UPDATE contents SET state = 1 WHERE n = ?1", [known.n]).map_err(sql(attempt))?;
         transaction.execute("DELETE FROM bytes WHERE n = ?1", [known.n]).map_err(sql(attempt))?;
         transaction

@@ -16,8 +16,8 @@ use super::large::LargeFiles;
 use super::layout::Layout;
 use super::located::{Located, locate};
 use super::publications::{self, Publication};
-use super::{schema, snapshots};
 use super::space::{self, Space};
+use super::{schema, snapshots};
 use crate::names::ChannelName;
 use crate::tree::{ContentId, Snapshot, SnapshotId};
 

@@ -111,8 +111,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     .map_err(sql("open the database"))?;
     db.set_prepared_statement_cache_capacity(32);
     if version(&db, path)? == 0 {
-        let text =
-            format!("BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;");
+        let text = format!(
+            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+        );
         db.execute_batch(&text).map_err(sql("make the tables"))?;
     }
     Ok(db)
@@ -121,11 +122,11 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 /// Opens the database for reading only. One connection a thread.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let attempt = "open the database for reading";
-    let db =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .map_err(sql(attempt))?;
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(sql(attempt))?;
     db.busy_timeout(PATIENCE).map_err(sql(attempt))?;
-    db.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -2048;").map_err(sql(attempt))?;
+    db.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -2048;")
+        .map_err(sql(attempt))?;
     db.set_prepared_statement_cache_capacity(16);
     version(&db, path)?;
     Ok(db)
@@ -142,11 +143,11 @@ pub(super) fn promise(db: &Connection, promise: Promise) -> Result<(), StoreErro
 
 /// The schema version, 0 for a new file. Refuses what is not ours, or newer than we are.
 fn version(db: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql("read the schema version"));
+    let number =
+        |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql("read the schema version"));
     let (application, found) = (number("application_id")?, number("user_version")?);
-    let tables: i64 = db
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(sql("read the schema"))?;
+    let tables: i64 =
+        db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql("read the schema"))?;
     if tables == 0 {
         return Ok(0);
     }

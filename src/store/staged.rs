@@ -13,8 +13,8 @@ use super::ingest::{Ingest, Stored};
 use super::located::Located;
 use super::publications::{self, Changes, NewHead, Publication};
 use super::schema::{Promise, promise};
-use super::witness::{self, Witness};
 use super::snapshots;
+use super::witness::{self, Witness};
 use crate::tree::{SnapshotId, diff};
 
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub struct Staged<'s> {
 
 impl<'s> Staged<'s> {
     pub(super) fn add(mut ingest: Ingest<'s>, located: Located, previous: Option<&Located>) -> Self {
-        let added = || Changes { added: u64::try_from(located.snapshot().len()).unwrap_or(u64::MAX), ..Changes::default() };
+        let added =
+            || Changes { added: u64::try_from(located.snapshot().len()).unwrap_or(u64::MAX), ..Changes::default() };
         let changes =
             previous.map_or_else(added, |previous| Changes::of(&diff(previous.snapshot(), located.snapshot())));
         ingest.staged.push(StagedSnapshot { located, changes });
@@ -69,10 +70,9 @@ impl<'s> Staged<'s> {
         let mut planned = Vec::with_capacity(heads.len());
         for new in heads {
             let (head, _) = publications::parse(&new.text)?;
-            let staged = self.find(&head.snapshot).ok_or_else(|| StoreError::NotStaged {
-                channel: head.channel.to_string(),
-                snapshot: head.snapshot,
-            })?;
+            let staged = self
+                .find(&head.snapshot)
+                .ok_or_else(|| StoreError::NotStaged { channel: head.channel.to_string(), snapshot: head.snapshot })?;
             planned.push((new, staged.changes));
         }
         let repository = self.ingest.repository.clone();

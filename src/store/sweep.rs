@@ -49,7 +49,8 @@ impl Keep {
     /// Which of `times` (newest generation first, seconds since 1970) stay. The head always does.
     fn keeps(&self, times: &[i64], now: i64) -> Vec<bool> {
         let since = now.saturating_sub(i64::from(self.hours) * 3600);
-        let stays = |(at, &time): (usize, &i64)| at == 0 || (at < self.most && (at < self.generations || time >= since));
+        let stays =
+            |(at, &time): (usize, &i64)| at == 0 || (at < self.most && (at < self.generations || time >= since));
         times.iter().enumerate().map(stays).collect()
     }
 }
@@ -116,8 +117,7 @@ impl Store {
         let bases = needed_texts(&all, &kept);
         promise(&self.db, Promise::Durable)?;
         let attempt = "drop generations";
-        let transaction =
-            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
         for publication in &dropped {
             publications::mark_swept(&transaction, publication)?;
         }

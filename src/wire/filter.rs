@@ -186,11 +186,10 @@ impl Filters {
 
     /// The rules as they stand before any directory is entered, for a transfer from `root`, a path from the module root
     /// (empty: the module root itself). An argument's own entry is judged by them: no file has been read yet.
-    /// The reader is not asked; [`Filters::enter`] does that.
     ///
     /// # Errors
     /// A bound is passed.
-    pub fn root_scope(&self, root: &[u8], _read: &mut Read<'_>) -> Result<Scope, FilterError> {
+    pub fn root_scope(&self, root: &[u8]) -> Result<Scope, FilterError> {
         let compile = |item: &Item| match item {
             Item::Clear => None,
             Item::Rule(rule) => Some(Node::Test(Test::compile(rule, root, None))),
@@ -449,7 +448,7 @@ mod tests {
     /// What a recursive sender lists for one path argument.
     fn listed(tree: &Tree, argument: &str, filters: &Filters) -> Result<BTreeSet<String>, FilterError> {
         let (root, name) = argument.rsplit_once('/').unwrap_or(("", argument));
-        let above = filters.root_scope(root.as_bytes(), &mut reader(tree))?;
+        let above = filters.root_scope(root.as_bytes())?;
         let mut out = BTreeSet::new();
         if name.is_empty() {
             let scope = filters.enter(&above, b".", &mut reader(tree))?;
@@ -610,8 +609,7 @@ mod tests {
     fn entering_in_any_order_gives_the_rules_of_the_ancestors() {
         let tree = tree(&[("a/", ""), ("a/.r", "- one"), ("b/", ""), ("b/.r", "- two")]);
         let filters = rules(&[": .r"]);
-        let top =
-            filters.enter(&filters.root_scope(b"", &mut reader(&tree)).unwrap(), b"", &mut reader(&tree)).unwrap();
+        let top = filters.enter(&filters.root_scope(b"").unwrap(), b"", &mut reader(&tree)).unwrap();
         let b = filters.enter(&top, b"b", &mut reader(&tree)).unwrap();
         let a = filters.enter(&top, b"a", &mut reader(&tree)).unwrap();
         assert!(filters.excludes(&a, b"a/one", Is::Other) && !filters.excludes(&a, b"a/two", Is::Other));

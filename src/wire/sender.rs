@@ -18,7 +18,7 @@ use super::mux::Tag;
 use super::options::{Flag, Options};
 use super::sender_input::{DataStream, RuleList};
 use super::sender_output::Output;
-use super::sender_start::{Opened, Start, StartStep};
+use super::sender_start::{Opened, Start, StartStep, put_text};
 use super::sender_transfer::{ListFacts, Next, Transfer};
 use super::setup::Agreed;
 
@@ -236,6 +236,14 @@ impl Sender {
         if matches!(self.phase, Phase::Start(_)) {
             Start::modules(modules, &mut self.output);
             self.finished(Finish { clean: true, ..self.counts() });
+        }
+    }
+
+    /// Sends a text before the answer to [`Step::Module`]: the message of the day of that module. It should end in a
+    /// line feed.
+    pub fn greet(&mut self, text: &[u8]) {
+        if matches!(self.phase, Phase::Start(_)) {
+            put_text(text, &mut self.output);
         }
     }
 

@@ -26,6 +26,17 @@ pub(super) struct Opened {
     pub(super) agreed: Agreed,
 }
 
+/// Queues a text for people. No line of it may start like an answer of the protocol: such a line gets a blank in
+/// front (protocol 2.2).
+pub(super) fn put_text(text: &[u8], output: &mut Output) {
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b"@") {
+            output.raw(b" ");
+        }
+        output.raw(line);
+    }
+}
+
 /// Where the first part stops to ask, or ends.
 #[derive(Debug)]
 pub(super) enum StartStep {
@@ -61,7 +72,7 @@ impl Start {
     pub(super) fn new(motd: &[u8], seed: i32, output: &mut Output) -> Self {
         output.raw(GREETING);
         if !motd.is_empty() {
-            output.raw(motd);
+            put_text(motd, output);
             output.raw(b"\n");
         }
         let (lines, args) = (Lines::new(), Args::new());
