@@ -72,7 +72,7 @@ pub struct Repository {
     pub upstreams: Vec<Upstream>,
     /// The file with the OpenPGP keys that may sign it, as written.
     pub keys: Option<String>,
-    /// How strict its Manifests are taken. If not written: required for a tree, off for files.
+    /// How strict its Manifests are taken; off if not written, and this version refuses anything else.
     pub verify: Verify,
     /// The least time between two transfers from a public upstream; none if not written.
     pub min_interval: Option<Duration>,

@@ -57,6 +57,10 @@ pub(super) struct PlacedNode {
     pub(super) parents: Place,
 }
 
+/// Said wherever a topology asks for what would be taken for granted and is not done.
+const NOT_VERIFIED: &str =
+    "this version of headwater does not verify signatures; leave it out, or write verify = \"off\"";
+
 /// Every name that a section gives itself.
 #[derive(Default)]
 pub(super) struct Names {
@@ -158,22 +162,30 @@ fn read_repository(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut
     draft.names.repositories.extend(name.clone());
     let kind = read_kind(reading, section);
     let upstreams = section.words(reading, "upstreams").unwrap_or_default();
-    let keys = section.text(reading, "keys").map(|keys| keys.value.to_owned());
+    let keys = section.text(reading, "keys");
+    if let Some(keys) = &keys {
+        reading.mistake(&keys.place, NOT_VERIFIED);
+    }
+    let keys = keys.map(|keys| keys.value.to_owned());
     let choices = [("required", Verify::Required), ("report", Verify::Report), ("off", Verify::Off)];
     let verify = section.choice(reading, "verify", &choices);
+    if let Some(verify) = verify.as_ref().filter(|verify| verify.value != Verify::Off) {
+        // What is written must not be taken for done.
+        reading.mistake(&verify.place, NOT_VERIFIED);
+    }
     let min_interval = section.duration(reading, "min_interval", MAX_INTERVAL);
     let leave_out = read_leave_out(reading, section);
     let kind = kind?;
-    let (default_verify, default_leave_out): (_, &[&str]) = match kind {
-        RepositoryKind::Tree => (Verify::Required, &LEFT_OUT_OF_TREES),
-        RepositoryKind::Files => (Verify::Off, &LEFT_OUT_OF_FILES),
+    let default_leave_out: &[&str] = match kind {
+        RepositoryKind::Tree => &LEFT_OUT_OF_TREES,
+        RepositoryKind::Files => &LEFT_OUT_OF_FILES,
     };
     Some(Repository {
         name: name?.value,
         kind,
         upstreams: upstreams.into_iter().map(|upstream| upstream.value).collect(),
         keys,
-        verify: verify.map_or(default_verify, |verify| verify.value),
+        verify: verify.map_or(Verify::Off, |verify| verify.value),
         min_interval,
         leave_out: leave_out.unwrap_or_else(|| default_leave_out.iter().map(|&name| name.to_owned()).collect()),
     })

@@ -4,11 +4,13 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 use super::args::{Arguments, ChannelCommand, Command, DEFAULT_DIR};
 use super::{channel, demo, exit, import, init, logging, reload, run, sample, status};
 use crate::node::config::Environment;
+use crate::store::failpoint;
 
 /// What every command is told.
 pub(super) struct Place {
@@ -36,10 +38,16 @@ pub fn main() -> ExitCode {
         environment,
         verbose: arguments.verbose,
     };
-    match obey(&place, &arguments.command) {
+    match arm(&place.environment).and_then(|()| obey(&place, &arguments.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::failed(&error),
     }
+}
+
+/// Arms the failpoint that a test names in the environment.
+fn arm(environment: &Environment) -> anyhow::Result<()> {
+    let Some(name) = environment.failpoint() else { return Ok(()) };
+    failpoint::arm(name).with_context(|| format!("arm the failpoint {name:?}"))
 }
 
 fn obey(place: &Place, command: &Command) -> anyhow::Result<()> {

@@ -26,8 +26,11 @@ use crate::names::NodeName;
 pub const FILE: &str = "headwater.toml";
 /// What every variable of ours starts with.
 pub const PREFIX: &str = "HEADWATER_";
-/// The variable that stands for `--dir`; the one name with our prefix that is no key.
+/// The variable that stands for `--dir`; with [`FAILPOINT_VARIABLE`] the only name with our prefix that is no key.
 pub const DIR_VARIABLE: &str = "HEADWATER_DIR";
+/// The variable with which a test names the place where the program is to die. A release build knows it as little as any other
+/// unknown name.
+pub const FAILPOINT_VARIABLE: &str = "HEADWATER_FAILPOINT";
 /// The port of rsync daemons.
 pub const RSYNC_PORT: u16 = 873;
 /// A configuration is some KiB; a file beyond this is something else.
@@ -185,11 +188,21 @@ impl Environment {
         dir.map(|(_, value)| Path::new(value.as_str())).filter(|path| !path.as_os_str().is_empty())
     }
 
+    /// The failpoint that is to be armed, if a test names one; never in a release build.
+    pub fn failpoint(&self) -> Option<&str> {
+        let named = self.0.iter().find(|(name, _)| is_failpoint(name));
+        named.map(|(_, value)| value.as_str())
+    }
+
     /// The variables that stand for keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
-        let keys = self.0.iter().filter(|(name, _)| name != DIR_VARIABLE);
+        let keys = self.0.iter().filter(|(name, _)| name != DIR_VARIABLE && !is_failpoint(name));
         keys.map(|(name, value)| (name.as_str(), value.as_str()))
     }
+}
+
+fn is_failpoint(name: &str) -> bool {
+    cfg!(debug_assertions) && name == FAILPOINT_VARIABLE
 }
 
 /// Where a node's configuration comes from; can be loaded as often as one likes.

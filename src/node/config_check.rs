@@ -487,6 +487,7 @@ mod tests {
         let schema = Schema::new();
         let mut names: Vec<String> = schema.0.keys().map(|key| variable(key)).collect();
         names.push(super::super::config::DIR_VARIABLE.to_owned());
+        names.push(super::super::config::FAILPOINT_VARIABLE.to_owned());
         names.sort();
         let all = names.len();
         names.dedup();
