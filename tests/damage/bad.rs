@@ -1,0 +1,154 @@
+//! Stored bytes that are no longer what was imported: the client refuses that file, gets all others, and the next import mends it.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use headwater::tree::ContentId;
+use rusqlite::params;
+
+use super::edition::{self, LARGE, Line, Lines, ROW, Size, same};
+use super::node::Node;
+use super::place::{Place, Start};
+use super::{client, wait};
+
+/// What is done to the bytes of a content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Damage {
+    /// One bit in the middle is another one.
+    Flipped,
+    /// The second half is gone.
+    Truncated,
+    /// Bytes follow that were not there.
+    Longer,
+    /// All of it is gone.
+    Missing,
+}
+
+use Damage::{Flipped, Longer, Missing, Truncated};
+
+/// Whether the node runs while it happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum When {
+    Stopped,
+    Running,
+}
+
+/// Every damage, with the node stopped and running.
+const EVERY: [(Damage, When); 8] = [
+    (Flipped, When::Stopped),
+    (Flipped, When::Running),
+    (Truncated, When::Stopped),
+    (Truncated, When::Running),
+    (Longer, When::Stopped),
+    (Longer, When::Running),
+    (Missing, When::Stopped),
+    (Missing, When::Running),
+];
+
+#[test]
+fn a_bad_content_in_the_database_costs_that_file_only_and_the_next_import_mends_it() {
+    wait::at_once(&EVERY, |(damage, when)| suffer(ROW, *damage, *when));
+}
+
+#[test]
+fn a_bad_large_content_costs_that_file_only_and_the_next_import_mends_it() {
+    wait::at_once(&EVERY, |(damage, when)| suffer(LARGE, *damage, *when));
+}
+
+fn suffer(path: &str, damage: Damage, when: When) {
+    let what = format!("{path}, {damage:?}, {when:?}");
+    let place = Place::new(Start::Published);
+    let (source, whole) = place.source(Size::Small, 1);
+    assert_eq!(place.import(&source), None, "{what}: nothing but the damage is a reason to publish");
+    if when == When::Stopped {
+        self::damage(&place, path, &whole, damage);
+    }
+    let node = Node::start(&place);
+    if when == When::Running {
+        same(&client::pull(&node), &whole, &format!("{what}: before"));
+        self::damage(&place, path, &whole, damage);
+    }
+    let mut others = whole.clone();
+    assert!(others.remove(path).is_some());
+    // The first client finds it out, the second one comes after it was set aside.
+    for round in 1..=2 {
+        let target = place.fresh();
+        let output = wait::output(client::begin(node.port, &target), "rsync");
+        let said = client::text(&output);
+        assert_eq!(output.status.code(), Some(23), "{what}, client {round}: {said}");
+        let refused = format!("\"/{path}\" (in vec): Input/output error (5)");
+        assert!(said.contains(&refused), "{what}, client {round}: {said}");
+        same(&edition::lines(&target), &others, &format!("{what}, client {round}"));
+        let named = || node.alarms().iter().any(|alarm| alarm.contains(path)).then_some(());
+        wait::until("status names the content", named);
+    }
+    a_client_that_has_the_file_keeps_it(&node, path, &whole, &what);
+    assert_eq!(place.import(&source), Some(2), "{what}: the import that mends");
+    assert!(node.alarms().is_empty(), "{what}: {:?}", node.alarms());
+    same(&client::pull(&node), &whole, &format!("{what}: mended"));
+    assert_eq!(place.import(&source), None, "{what}: all is in order, so there is nothing to publish");
+    node.rests();
+}
+
+/// A file that cannot be had is not deleted at a client.
+#[track_caller]
+fn a_client_that_has_the_file_keeps_it(node: &Node<'_>, path: &str, whole: &Lines, what: &str) {
+    let target = node.place.fresh();
+    edition::plant(&target, Size::Small, 1);
+    // Other bytes of another time, so that the client wants it.
+    fs::write(target.join(path), "an older one").unwrap();
+    let output = wait::output(client::begin(node.port, &target), "rsync");
+    assert_eq!(output.status.code(), Some(23), "{what}: {output:?}");
+    assert_eq!(fs::read(target.join(path)).unwrap(), b"an older one", "{what}");
+    let mut found = edition::lines(&target);
+    found.insert(path.to_owned(), whole[path].clone());
+    same(&found, whole, what);
+}
+
+/// Damages the content of the file at `path` of a tree that is published.
+pub(crate) fn damage(place: &Place, path: &str, lines: &Lines, damage: Damage) {
+    let Line::File { content, size, .. } = &lines[path] else { panic!("{path} is no file") };
+    let file = large_file(place, content);
+    match file.exists() {
+        true => damage_file(&file, *size, damage),
+        false => damage_row(place, content, damage),
+    }
+}
+
+fn large_file(place: &Place, content: &ContentId) -> PathBuf {
+    let name = content.to_string();
+    place.data.join("large").join(&name[..2]).join(&name)
+}
+
+fn damage_file(path: &PathBuf, size: u64, damage: Damage) {
+    let open = || OpenOptions::new().read(true).write(true).open(path).unwrap();
+    match damage {
+        Flipped => {
+            let mut byte = [0];
+            open().read_exact_at(&mut byte, size / 2).unwrap();
+            open().write_all_at(&[byte[0] ^ 4], size / 2).unwrap();
+        }
+        Truncated => open().set_len(size / 2).unwrap(),
+        Longer => open().write_all_at(b"and more", size).unwrap(),
+        Missing => fs::remove_file(path).unwrap(),
+    }
+}
+
+fn damage_row(place: &Place, content: &ContentId, damage: Damage) {
+    let database = place.database();
+    let find = "SELECT n, bytes FROM bytes JOIN contents USING (n) WHERE id = ?1";
+    let found = database.query_row(find, [content.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (n, mut bytes): (i64, Vec<u8>) = found.unwrap();
+    let middle = bytes.len() / 2;
+    match damage {
+        Flipped => bytes[middle] ^= 4,
+        Truncated => bytes.truncate(middle),
+        Longer => bytes.extend(b"and more"),
+        Missing => {
+            assert_eq!(database.execute("DELETE FROM bytes WHERE n = ?1", [n]).unwrap(), 1);
+            return;
+        }
+    }
+    assert_eq!(database.execute("UPDATE bytes SET bytes = ?2 WHERE n = ?1", params![n, bytes]).unwrap(), 1);
+}
