@@ -3,6 +3,7 @@
 //! Plain text checks without a parser: they see what a reader sees. What they cannot see is in
 //! `clippy.toml`. Exceptions stand in `EXCEPTIONS` and may only become fewer: one that is no longer
 //! needed fails the test too.
+#![expect(clippy::expect_used, reason = "a test says where it failed, and that is enough")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,8 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "node",
         &[
-            "tree", "names", "fault", "portage", "policy", "verify", "cascade", "sample", "store", "identity",
-            "fetch", "serve", "control",
+            "tree", "names", "fault", "portage", "policy", "verify", "cascade", "sample", "store", "identity", "fetch",
+            "serve", "control",
         ],
     ),
     ("cli", &["fault", "names", "tree", "policy", "verify", "cascade", "store", "control", "node"]),
@@ -238,9 +239,18 @@ fn functions_are_short() {
         for (start, line) in lines.iter().enumerate() {
             let indent = line.len() - line.trim_start().len();
             let head = line.trim_start();
-            let is_fn = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ", "const fn ", "pub const fn "]
-                .iter()
-                .any(|start| head.starts_with(start));
+            let is_fn = [
+                "fn ",
+                "pub fn ",
+                "pub(crate) fn ",
+                "pub(super) fn ",
+                "async fn ",
+                "pub async fn ",
+                "const fn ",
+                "pub const fn ",
+            ]
+            .iter()
+            .any(|start| head.starts_with(start));
             if !is_fn || head.ends_with(';') {
                 continue;
             }
@@ -286,7 +296,11 @@ fn names_say_what_a_thing_is() {
             findings.push((source.path.clone(), format!("the file name says {word}")));
         }
         for line in source.bare_lines() {
-            let Some(name) = ["struct ", "enum ", "trait "].iter().find_map(|k| line.split(k).nth(1).filter(|_| line.trim_start().starts_with("pub") || line.trim_start().starts_with(k))) else {
+            let Some(name) = ["struct ", "enum ", "trait "].iter().find_map(|k| {
+                line.split(k)
+                    .nth(1)
+                    .filter(|_| line.trim_start().starts_with("pub") || line.trim_start().starts_with(k))
+            }) else {
                 continue;
             };
             let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
@@ -301,7 +315,13 @@ fn names_say_what_a_thing_is() {
 
 #[test]
 fn nothing_is_left_for_later_in_the_code() {
-    let marks = [concat!("to", "do!("), concat!("unimpl", "emented!("), concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ig", "nore")];
+    let marks = [
+        concat!("to", "do!("),
+        concat!("unimpl", "emented!("),
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("#[ig", "nore"),
+    ];
     let mut findings = Vec::new();
     for source in sources() {
         for (number, line) in source.text.lines().enumerate() {
@@ -316,8 +336,23 @@ fn nothing_is_left_for_later_in_the_code() {
 #[test]
 fn the_top_level_is_the_agreed_one() {
     let allowed = [
-        "Cargo.toml", "Cargo.lock", "proto", "src", "topology", "tests", "docker", "README.md", "benches", "CHANGELOG.md",
-        "LICENSE-MIT", "LICENSE-APACHE", "build.rs", "clippy.toml", "deny.toml", "rustfmt.toml", "target",
+        "Cargo.toml",
+        "Cargo.lock",
+        "proto",
+        "src",
+        "topology",
+        "tests",
+        "docker",
+        "README.md",
+        "benches",
+        "CHANGELOG.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "build.rs",
+        "clippy.toml",
+        "deny.toml",
+        "rustfmt.toml",
+        "target",
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let strange: Vec<String> = fs::read_dir(root)

@@ -212,9 +212,7 @@ pub(super) struct ChannelListArgs {
 #[command(after_help = "\
 Examples:
   headwater channel log
-  headwater channel log gentoo/full -n 5
-  rsync -a rsync://localhost/gentoo-portage@41/ tree/
-                                      take a generation that is still kept")]
+  headwater channel log gentoo/full -n 5")]
 pub(super) struct ChannelLogArgs {
     /// REPOSITORY[/CHANNEL][@GENERATION]; may be left out where there is one channel
     #[arg(value_name = "CHANNEL")]

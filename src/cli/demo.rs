@@ -48,9 +48,10 @@ fn to_paste(ready: &DemoReady) -> String {
          \x20 rsync -a --delete {url}/ /tmp/headwater-tree/\n\
          \x20 headwater status --dir {dir}\n\
          \x20 headwater channel log --dir {dir}\n\n\
-         On a Gentoo machine, in /etc/portage/repos.conf/headwater.conf, then `emerge --sync`:\n\n\
-         \x20 [headwater]\n\
-         \x20 location = /var/db/repos/headwater\n\
+         In a Gentoo container to throw away (the sample calls itself gentoo), in /etc/portage/repos.conf/gentoo.conf,\n\
+         then `emerge --sync`:\n\n\
+         \x20 [gentoo]\n\
+         \x20 location = /var/db/repos/headwater-demo\n\
          \x20 sync-type = rsync\n\
          \x20 sync-uri = {url}\n\
          \x20 sync-rsync-verify-metamanifest = no\n\n\

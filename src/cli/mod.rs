@@ -1,6 +1,6 @@
 //! The command line: one file a command, what they print, and the exit codes.
 //!
-//! A command reads its arguments, asks a node (or, where none runs, the store) through [`door::Door`], prints and ends. Results go to
+//! A command reads its arguments, asks a node (or, where none runs, the store) through `door::Door`, prints and ends. Results go to
 //! standard output, everything else to standard error. Printing happens in this folder and nowhere else.
 //!
 //! Deliberately absent: decisions. A command that had to think would belong to a lower floor.

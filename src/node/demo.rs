@@ -6,6 +6,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,7 +99,10 @@ impl Stage {
             Some(dir) => (dir.clone(), false),
             None => (std::env::temp_dir().join(format!("headwater-demo-{}", std::process::id())), true),
         };
-        fs::create_dir_all(&root).map_err(file("make", &root))?;
+        // In a directory for everybody the place must be new and ours alone: keys will lie in it.
+        let mut maker = fs::DirBuilder::new();
+        maker.recursive(!temporary).mode(if temporary { 0o700 } else { 0o755 });
+        maker.create(&root).map_err(file("make", &root))?;
         let root = fs::canonicalize(&root).map_err(file("open", &root))?;
         let data = root.join("data");
         Ok(Stage { root, data, packages: order.packages, temporary })
@@ -112,8 +116,7 @@ impl Stage {
     pub(super) fn write_sample(&self, revision: u32) -> Result<String, NodeError> {
         let recipe = Recipe { seed: SEED, size: Size::Packages(self.packages), revision };
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let written = write_sample(&recipe, &self.root.join("upstream"), threads)
-            .map_err(|error| NodeError::Check(format!("write the sample: {error}")))?;
+        let written = write_sample(&recipe, &self.root.join("upstream"), threads)?;
         Ok(format!("{} files, {} KiB", written.files, written.bytes >> 10))
     }
 }

@@ -14,6 +14,7 @@ use crate::store::StoreError;
 
 use super::config::ConfigError;
 use super::intake::StampError;
+use super::sample_out::SampleError;
 
 /// Why a node, or a command that works without one, could not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +115,9 @@ pub enum NodeError {
     /// The node is stopping and takes no more orders.
     #[error("the node is stopping")]
     Stopping,
+    /// A sample could not be written.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
     /// A check of the demo failed.
     #[error("{0}")]
     Check(String),
@@ -133,6 +137,7 @@ impl NodeError {
             NodeError::Import(error) => error.fault(),
             NodeError::Serve(error) => error.fault(),
             NodeError::Control(error) => error.fault(),
+            NodeError::Sample(error) => error.fault(),
             NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Fault::Operator,
             NodeError::File { .. } | NodeError::Incomplete { .. } | NodeError::Loop { .. } => Fault::Local,
             NodeError::Check(_) => Fault::Client,
@@ -161,6 +166,9 @@ impl NodeError {
             NodeError::NotInTopology { .. } => "make the name in headwater.toml one of the [[node]] tables".to_owned(),
             NodeError::Incomplete { .. } => "import the tree again: missing contents are taken in once more".to_owned(),
             NodeError::Stopping => "try again when it runs".to_owned(),
+            NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                "name another place, or move it away if nobody needs it".to_owned()
+            }
             _ => String::new(),
         }
     }

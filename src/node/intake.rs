@@ -15,7 +15,7 @@ use crate::fetch::{self, Imported, LeaveOut, LeftOut, LeftOutReason, Trust};
 use crate::identity::Identity;
 use crate::names::{ChannelName, Generation, RepositoryName};
 use crate::portage::stamp;
-use crate::store::{Located, NewHead};
+use crate::store::{Ingest, Located, NewHead};
 use crate::tree::{ContentId, Head, Kind, Mtime, Snapshot, TreePath, Word};
 
 /// The file that decides what a client does.
@@ -101,7 +101,7 @@ pub(super) fn import(
         &mut ingest,
     )?;
     let mut report = report(&imported);
-    if previous.is_published_unchanged(&imported, ingest.bad()?.is_empty()) {
+    if previous.is_published_unchanged(&imported) && !previous.is_mended(&ingest)? {
         report.elapsed = start.elapsed();
         return Ok(report);
     }
@@ -198,10 +198,24 @@ impl Previous {
         self.generations.iter().find(|(name, _)| name == channel).map(|(_, generation)| *generation)
     }
 
-    /// Whether every channel already shows what was found, with all its contents in order.
-    fn is_published_unchanged(&self, imported: &Imported, sound: bool) -> bool {
+    /// Whether every channel already shows what was found.
+    fn is_published_unchanged(&self, imported: &Imported) -> bool {
         let Some(snapshot) = self.snapshot() else { return false };
-        self.even && sound && !imported.differs_from(snapshot, &[stamp_path()])
+        self.even && !imported.differs_from(snapshot, &[stamp_path()])
+    }
+
+    /// Whether a content that clients are refused was taken in again. It takes a new generation to reach them: those
+    /// that were refused it have the timestamp of this one already.
+    fn is_mended(&self, ingest: &Ingest<'_>) -> Result<bool, NodeError> {
+        let Some(located) = self.located() else { return Ok(false) };
+        for entry in located.missing().filter_map(|index| located.snapshot().entry(index)) {
+            if let Kind::File { content, .. } = entry.kind
+                && ingest.has(content)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -9,7 +9,9 @@ use super::modules;
 use super::publisher::Publisher;
 use super::report::{self, Running};
 use super::{intake, publisher};
-use crate::control::{ChannelLog, ImportOrder, ImportReport, ListedChannel, LogOrder, Progress, StatusReport};
+use crate::control::{
+    ChannelLog, ImportOrder, ImportOutcome, ImportReport, ListedChannel, LogOrder, Progress, StatusReport,
+};
 
 /// A store that this command has to itself.
 pub struct Local {
@@ -58,7 +60,9 @@ impl Local {
             }
         };
         let done = intake::import(&mut self.publisher, order, &tell, clock::now())?;
-        publisher::sweep_after(&mut self.publisher, modules::keep(&self.config), &done);
+        if done.outcome != ImportOutcome::NothingNew {
+            publisher::sweep(&mut self.publisher, modules::keep(&self.config));
+        }
         Ok(done)
     }
 }

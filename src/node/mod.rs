@@ -7,7 +7,7 @@
 //!                        reader, tally        serve ◄── clients
 //! ```
 //!
-//! Every loop has a name and an owner ([`tasks`]); the end of one ends the node. The publisher is the
+//! Every loop has a name and an owner (`tasks`); the end of one ends the node. The publisher is the
 //! one writer of the store: it lives in the intake loop of a running node, or in the one command that
 //! runs where no node does. [`intake`] is the whole course of one snapshot.
 

@@ -1,7 +1,8 @@
 //! From topology, configuration and what is published to what the serving side reads.
 //!
-//! Made anew after each publication and each reload; counts of connections in use are carried over by
-//! module name, so a reload never lets more clients in than a limit says.
+//! Made anew after each publication and each reload, on a blocking thread, since it reads the message of the
+//! day; counts of connections in use are carried over by module name, so a reload never lets more clients in
+//! than a limit says.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -70,9 +71,17 @@ pub(super) fn keep(config: &Config) -> Keep {
 fn motd(path: Option<&Path>) -> Vec<u8> {
     use std::io::Read;
     let Some(path) = path else { return Vec::new() };
-    let mut text = Vec::new();
-    match std::fs::File::open(path).and_then(|open| open.take(MAX_MOTD_BYTES).read_to_end(&mut text)) {
-        Ok(_) => text,
+    let read = || {
+        // Opening a FIFO would wait for its writer.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other("it is no regular file"));
+        }
+        let mut text = Vec::new();
+        std::fs::File::open(path)?.take(MAX_MOTD_BYTES).read_to_end(&mut text)?;
+        Ok(text)
+    };
+    match read() {
+        Ok(text) => text,
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "read the message of the day; clients get none");
             Vec::new()

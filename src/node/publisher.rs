@@ -12,11 +12,10 @@ use super::config_text::TOPOLOGY_FILE;
 use super::error::{NodeError, file};
 use super::intake::{Previous, stamp_limit, stamp_of};
 use crate::cascade::{RepositoryKind, Role, Topology};
-use crate::control::{ImportOutcome, ImportReport};
 use crate::identity::Identity;
 use crate::names::{ChannelName, NodeName, RepositoryName};
 use crate::serve::{BadContent, Current};
-use crate::store::{Access, Bad, Keep, Located, Publication, Store, Swept, Verdict};
+use crate::store::{Access, Bad, Keep, Located, Publication, Store, Verdict};
 
 /// A topology is some KiB; a file beyond this is something else.
 const MAX_TOPOLOGY_BYTES: u64 = 4 << 20;
@@ -74,13 +73,14 @@ impl Publisher {
         Ok(publisher)
     }
 
-    /// Reads the topology again. Nothing changes if it is wrong.
+    /// Reads the topology again. Nothing changes if it is wrong, or if what it names cannot be loaded.
     pub(super) fn reload(&mut self) -> Result<(), NodeError> {
-        self.topology = Arc::new(load_topology(&self.dir, &self.node)?);
-        self.refresh()
+        let newer = Arc::new(load_topology(&self.dir, &self.node)?);
+        let before = std::mem::replace(&mut self.topology, newer);
+        self.refresh().inspect_err(|_| self.topology = before)
     }
 
-    /// Loads what each channel's head shows; what is loaded already is kept.
+    /// Loads what each channel's head shows; what is loaded already is kept. Nothing changes if that fails.
     pub(super) fn refresh(&mut self) -> Result<(), NodeError> {
         let heads = self.store.heads()?;
         let names: Vec<ChannelName> = self.topology.channels.iter().map(|channel| channel.name.clone()).collect();
@@ -169,21 +169,23 @@ impl Publisher {
         })
     }
 
-    /// Looks at a content that a client found bad. True if it was set aside now.
-    pub(super) fn doubt(&mut self, bad: &BadContent) -> Result<bool, NodeError> {
-        let reason = format!("{} ({})", bad.reason, String::from_utf8_lossy(&bad.path));
-        let verdict = self.store.quarantine(&bad.content, &reason)?;
-        if verdict != Verdict::SetAside {
-            return Ok(false);
+    /// Looks at contents that clients found bad, and sets aside what is.
+    pub(super) fn doubt(&mut self, news: &[BadContent]) -> Result<(), NodeError> {
+        let mut set_aside = false;
+        for bad in news {
+            let reason = format!("{} ({})", bad.reason, String::from_utf8_lossy(&bad.path));
+            match self.store.quarantine(&bad.content, &reason) {
+                Ok(verdict) => set_aside |= verdict == Verdict::SetAside,
+                Err(error) => tracing::error!(content = %bad.content.short(), %error, "set a bad content aside"),
+            }
         }
-        // What is loaded still points at the bytes that were set aside: load it again.
-        self.channels.clear();
-        self.refresh()?;
-        Ok(true)
-    }
-
-    pub(super) fn sweep(&mut self, keep: Keep, now: i64) -> Result<Swept, NodeError> {
-        Ok(self.store.sweep(keep, now)?)
+        if !set_aside {
+            return Ok(());
+        }
+        // What is loaded still points at the bytes that were set aside: load it again, or else keep it, since it can
+        // be served but for those.
+        let before = std::mem::take(&mut self.channels);
+        self.refresh().inspect_err(|_| self.channels = before)
     }
 
     pub(super) fn board(&self) -> Result<Board, NodeError> {
@@ -196,13 +198,9 @@ impl Publisher {
     }
 }
 
-/// Frees what no kept generation needs, after an import that published. That it failed is no reason to take
-/// the publication for failed.
-pub(super) fn sweep_after(publisher: &mut Publisher, keep: Keep, report: &ImportReport) {
-    if report.outcome == ImportOutcome::NothingNew {
-        return;
-    }
-    match publisher.sweep(keep, clock::now()) {
+/// Frees what no kept generation needs. That it failed is no reason to take the publication before it for failed.
+pub(super) fn sweep(publisher: &mut Publisher, keep: Keep) {
+    match publisher.store.sweep(keep, clock::now()) {
         Ok(swept) if swept.generations > 0 => {
             tracing::info!(generations = swept.generations, contents = swept.contents, bytes = swept.bytes, "swept");
         }

@@ -131,13 +131,15 @@ pub(super) fn channels(board: &Board, history: &mut History<'_>) -> Result<Vec<L
 pub(super) fn log(board: &Board, order: &LogOrder, history: &mut History<'_>) -> Result<ChannelLog, NodeError> {
     let (channel, only) = chosen(board, order)?;
     let mut generations = history(&channel)?;
-    generations.retain(|publication| only.is_none_or(|only| publication.generation == only));
+    generations.retain(|publication| publication.kept == Kept::Yes);
     generations.sort_by_key(|publication| std::cmp::Reverse((publication.term, publication.generation)));
-    if let (Some(only), true) = (only, generations.is_empty()) {
-        return Err(NodeError::NoChannel {
-            what: format!("{channel} has no generation {}", only.get()),
-            known: known(board),
-        });
+    if let Some(only) = only {
+        let numbers: Vec<String> = generations.iter().map(|kept| kept.generation.to_string()).collect();
+        generations.retain(|publication| publication.generation == only);
+        if generations.is_empty() {
+            let known = if numbers.is_empty() { "none yet".to_owned() } else { numbers.join(", ") };
+            return Err(NodeError::NoChannel { what: format!("{channel} keeps no generation {}", only.get()), known });
+        }
     }
     if let Some(most) = order.most {
         generations.truncate(usize::try_from(most).unwrap_or(usize::MAX));

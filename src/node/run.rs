@@ -16,7 +16,6 @@ use super::clock;
 use super::config::{Config, LogConfig, Sources};
 use super::desk::{self, Desk};
 use super::error::NodeError;
-use super::modules;
 use super::publisher::Publisher;
 use super::tasks::Tasks;
 use super::transfer_log;
@@ -77,24 +76,23 @@ impl Node {
     pub(super) async fn open(order: RunOrder, stop: CancellationToken) -> Result<Node, NodeError> {
         let RunOrder { sources, config, relog } = order;
         let dir = sources.dir.clone();
-        let name = config.name.clone();
+        let config = Arc::new(config);
         let opened = tokio::task::spawn_blocking({
-            let dir = dir.clone();
+            let (dir, config) = (dir.clone(), config.clone());
             move || {
-                let publisher = Publisher::open(&dir, &name)?;
-                let board = publisher.board()?;
-                Ok::<_, NodeError>((publisher, board, Readers::open(&dir, READERS)?))
+                let publisher = Publisher::open(&dir, &config.name)?;
+                let look = desk::look(&publisher, &config, &Published::default())?;
+                Ok::<_, NodeError>((publisher, look, Readers::open(&dir, READERS)?))
             }
         });
-        let (publisher, board, readers) =
+        let (publisher, (board, published), readers) =
             opened.await.map_err(|error| NodeError::Loop { name: "the start", why: error.to_string() })??;
         let doors = Doors::open(&config.listen.rsync)?;
         let addresses = doors.addresses();
         let socket = dir.join(SOCKET);
         let operators = control::bind(&socket)?;
-        let published = Arc::new(modules::published(&board, &config, &Published::default()));
-        let (published_to, published) = watch::channel(published);
-        let (config_to, config) = watch::channel(Arc::new(config));
+        let (published_to, published) = watch::channel(Arc::new(published));
+        let (config_to, config) = watch::channel(config);
         let (log, lines) = TransferLog::new(transfer_log::QUEUE);
         let (bad_to, bad) = BadContents::new(ORDERS);
         let tally = Tally::default();
@@ -150,7 +148,9 @@ impl Node {
         let orders = requests_to.clone();
         tasks.start("control", async move { Ok(control::serve(operators, orders, control_stop).await?) });
         let desk_stop = stop.clone();
-        tasks.start("desk", desk::work(desk, requests, bad, desk_stop));
+        // The writer and its lock outlive all loops: no other node may sweep what a transfer still reads.
+        let (keep, kept) = oneshot::channel();
+        tasks.start("desk", desk::work(desk, requests, bad, desk_stop, keep));
         let cut = CancellationToken::new();
         let mut watching = JoinSet::new();
         if let Some(signals) = signals {
@@ -164,7 +164,8 @@ impl Node {
             }
         };
         // The next start replaces it anyway; without it a command knows at once that no node runs.
-        let _ = std::fs::remove_file(socket);
+        let _ = tokio::fs::remove_file(socket).await;
+        drop(kept);
         result
     }
 }
@@ -190,14 +191,17 @@ impl Signals {
 
     /// The first SIGTERM or Ctrl-C cancels `stop`, the second one `cut`.
     async fn watch(mut self, orders: mpsc::Sender<Request>, stop: CancellationToken, cut: CancellationToken) {
+        // A reload waits for the import that runs; a stop does not wait for the reload.
+        let mut reloads = JoinSet::new();
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
                 _ = self.hangup.recv() => {
-                    reload(&orders).await;
+                    reloads.spawn(reload(orders.clone()));
                     continue;
                 }
+                Some(_) = reloads.join_next() => continue,
             }
             if stop.is_cancelled() {
                 return cut.cancel();
@@ -208,7 +212,7 @@ impl Signals {
     }
 }
 
-async fn reload(orders: &mpsc::Sender<Request>) {
+async fn reload(orders: mpsc::Sender<Request>) {
     let (reply, answer) = oneshot::channel();
     if orders.send(Request::Reload { reply }).await.is_err() {
         return;

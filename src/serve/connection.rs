@@ -11,15 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
 
+use super::contents::Kit;
 use super::error::ServeError;
-use super::list_cache::{ListKey, Listed};
+use super::list_cache::{ListOrder, Listed};
 use super::listener::Shared;
-use super::listing::Listing;
+use super::listing::{Listing, NoList};
 use super::module_log::TransferLine;
-use super::pipe::{Event, Patience, Pipe, Reading};
+use super::pipe::{Event, Patience, Pipe};
 use super::published::{Current, ListingVisibility, Module, Published, ServeLimits, Slot};
 use super::sending::{Done, Job};
 use crate::wire::sender::{FileList, ListRequest, ModuleTerms, Sender, SenderConfig, Step};
@@ -27,12 +26,10 @@ use crate::wire::sender::{FileList, ListRequest, ModuleTerms, Sender, SenderConf
 /// A client that may be silent for N seconds is given up after so many times N without progress.
 const PATIENCE_FACTOR: u32 = 3;
 
-/// Exit code of a client whose request cannot be served (protocol 12.1: input/output file selection).
-const CODE_SELECTION: i32 = 3;
 /// Exit code for a broken protocol (12.1).
 const CODE_PROTOCOL: i32 = 2;
-/// Exit code for a syntax error (12.1).
-const CODE_SYNTAX: i32 = 1;
+/// Exit code for trouble with files, here with ours (12.1).
+const CODE_FILES: i32 = 11;
 
 /// What a client was given at its module's name.
 struct Granted {
@@ -48,6 +45,14 @@ enum Opening {
     Granted(Granted, ListRequest),
     /// It got all it asked for, or was refused.
     Over,
+}
+
+/// How a conversation ended, so that it can be closed as the client expects.
+enum Parting {
+    /// Both sides said goodbye.
+    Goodbye,
+    /// The last word is ours, and the client may still be talking.
+    LastWord,
 }
 
 pub(crate) struct Connection {
@@ -69,26 +74,36 @@ pub(crate) async fn talk(
 ) -> Result<(), ServeError> {
     // Small answers must not wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let published = shared.published.borrow().clone();
-    let limits = published.limits;
-    let opening = Some(Instant::now() + limits.handshake);
-    let patience = Patience { opening, idle: limits.idle, keepalive: None };
+    let (limits, motd) = {
+        let published = shared.published.borrow();
+        (published.limits, published.motd.clone())
+    };
+    let patience = Patience { opening: Some(limits.handshake), idle: limits.idle, keepalive: None };
     let pipe = Pipe::new(stream, client, shared.tally.clone(), patience);
-    let config = SenderConfig { motd: published.motd.clone(), seed, ..SenderConfig::default() };
-    Connection { shared, limits, client, number, pipe }.run(Box::new(Sender::new(config)), published).await
+    let sender = Sender::new(SenderConfig { motd, seed, ..SenderConfig::default() });
+    let mut connection = Connection { shared, limits, client, number, pipe };
+    let ended = connection.converse(Box::new(sender)).await;
+    match ended {
+        Ok(Parting::Goodbye) => connection.pipe.close().await,
+        Ok(Parting::LastWord) => {
+            connection.pipe.drain().await;
+            Ok(())
+        }
+        // What the client is to be told about it is queued.
+        Err(error) => {
+            connection.pipe.drain().await;
+            Err(error)
+        }
+    }
 }
 
 impl Connection {
-    async fn run(mut self, mut sender: Box<Sender>, published: Arc<Published>) -> Result<(), ServeError> {
-        match self.open(&mut sender, &published).await {
+    async fn converse(&mut self, mut sender: Box<Sender>) -> Result<Parting, ServeError> {
+        match self.open(&mut sender).await {
             Ok(Opening::Granted(granted, request)) => self.serve(sender, granted, request).await,
-            Ok(Opening::Over) => {
-                self.pipe.drain(&mut sender).await;
-                Ok(())
-            }
+            Ok(Opening::Over) => Ok(Parting::LastWord),
             Err(error) => {
                 self.shared.tally.refuse();
-                self.pipe.drain(&mut sender).await;
                 Err(error)
             }
         }
@@ -108,8 +123,8 @@ impl Connection {
 
     /// Waits for the socket once.
     async fn turn(&mut self, sender: &mut Sender) -> Result<(), ServeError> {
-        let reading = if sender.wants_input() { Reading::Wanted } else { Reading::Held };
-        match self.pipe.wait(sender, reading).await? {
+        let input = if sender.wants_input() { Some(&mut *sender) } else { None };
+        match self.pipe.wait(input).await? {
             Event::Ended => sender.end_of_input(),
             Event::Quiet => self.pipe.keep_alive(sender)?,
             Event::Received | Event::Wrote => {}
@@ -117,12 +132,12 @@ impl Connection {
         Ok(())
     }
 
-    async fn open(&mut self, sender: &mut Sender, published: &Published) -> Result<Opening, ServeError> {
+    async fn open(&mut self, sender: &mut Sender) -> Result<Opening, ServeError> {
         let mut granted = None;
         loop {
             match self.step(sender).await? {
-                Step::ListModules => sender.modules(&listed_modules(published)),
-                Step::Module(name) => match self.admit(published, &name) {
+                Step::ListModules => sender.modules(&listed_modules(&self.published())),
+                Step::Module(name) => match self.admit(&name) {
                     Ok(found) => {
                         let module = &found.module;
                         let timeout = module.timeout.and_then(|t| u32::try_from(t.as_secs()).ok());
@@ -149,8 +164,14 @@ impl Connection {
         }
     }
 
+    /// What is served at this moment.
+    fn published(&self) -> Arc<Published> {
+        self.shared.published.borrow().clone()
+    }
+
     /// The checks at a module's name, in the order of protocol 2.6; an error is the whole answer line.
-    fn admit(&self, published: &Published, name: &[u8]) -> Result<Granted, String> {
+    fn admit(&self, name: &[u8]) -> Result<Granted, String> {
+        let published = self.published();
         let shown = super::view::shown(name);
         let unknown = || format!("@ERROR: Unknown module '{shown}'");
         let module = published.module(name).ok_or_else(unknown)?;
@@ -173,25 +194,23 @@ impl Connection {
     }
 
     async fn serve(
-        mut self,
+        &mut self,
         mut sender: Box<Sender>,
         granted: Granted,
         request: ListRequest,
-    ) -> Result<(), ServeError> {
-        self.settle(&granted, &request);
-        let listed = self.list(&mut sender, &granted, request).await?;
-        let listing = match listed {
+    ) -> Result<Parting, ServeError> {
+        self.settle(&sender, &request);
+        let listing = match self.list(&mut sender, &granted, request).await? {
             Ok(listing) => listing,
-            Err(text) => {
-                let code = if text.starts_with("Unknown filter rule") { CODE_SYNTAX } else { CODE_SELECTION };
+            Err(NoList { code, text }) => {
                 sender.fatal(code, &text);
-                self.pipe.drain(&mut sender).await;
-                return Ok(());
+                self.pipe.push(&mut sender)?;
+                return Ok(Parting::LastWord);
             }
         };
         sender.list(FileList {
-            frames: vec![listing.frames.clone()],
-            messages: listing.messages.clone(),
+            frames: vec![listing.messages.clone(), listing.frames.clone()],
+            messages: Vec::new(),
             io_error: listing.io_error,
             entries: u32::try_from(listing.index.len()).unwrap_or(u32::MAX),
             total_size: listing.total_size,
@@ -205,12 +224,10 @@ impl Connection {
     }
 
     /// From here on the client's own wishes count: timeout and bandwidth.
-    fn settle(&mut self, granted: &Granted, request: &ListRequest) {
-        let ours = granted.module.timeout.map(|t| t.as_secs()).filter(|s| *s > 0);
-        let theirs = request.options.timeout.map(u64::from).filter(|s| *s > 0);
+    fn settle(&mut self, sender: &Sender, request: &ListRequest) {
         let patience = &mut self.pipe.patience;
         patience.opening = None;
-        if let Some(seconds) = ours.into_iter().chain(theirs).min() {
+        if let Some(seconds) = sender.timeout().map(u64::from) {
             patience.keepalive = Some(Duration::from_secs(seconds.div_ceil(2)));
             patience.idle = patience.idle.min(Duration::from_secs(seconds) * PATIENCE_FACTOR);
         }
@@ -226,8 +243,7 @@ impl Connection {
         granted: &Granted,
         request: ListRequest,
     ) -> Result<Listed, ServeError> {
-        let key = ListKey {
-            snapshot: granted.current.located.snapshot().id(),
+        let order = ListOrder {
             module: granted.module.name.as_str().to_owned(),
             root: granted.module.path.clone(),
             options: request.options.list_options(),
@@ -235,14 +251,11 @@ impl Connection {
             filters: request.filters,
             paths: request.paths,
         };
-        let mut answer: oneshot::Receiver<Listed> =
-            self.shared.lists.ask(&granted.module, &granted.current, key, self.limits.list_cache).await?;
+        let mut answer = self.shared.lists.ask(&granted.current, order, self.limits.list_cache).await?;
         loop {
             tokio::select! {
-                listed = &mut answer => {
-                    return Ok(listed.unwrap_or_else(|_| Err("the server could not build the file list".to_owned())));
-                }
-                event = self.pipe.wait(sender, Reading::Held) => {
+                listed = &mut answer => return Ok(listed.unwrap_or_else(|_| Err(NoList::ours()))),
+                event = self.pipe.wait(None) => {
                     if event? == Event::Quiet {
                         self.pipe.keep_alive(sender)?;
                     }
@@ -252,7 +265,7 @@ impl Connection {
     }
 
     /// Requests and replies, to the end of the session.
-    async fn transfer(mut self, mut job: Job, module: &Module) -> Result<(), ServeError> {
+    async fn transfer(&mut self, mut job: Job, module: &Module) -> Result<Parting, ServeError> {
         loop {
             if self.pipe.is_full() {
                 self.turn(&mut job.sender).await?;
@@ -272,11 +285,8 @@ impl Connection {
                     continue;
                 }
                 Step::Wait => {}
-                Step::Finished(_) => return self.pipe.close(&mut job.sender).await,
-                Step::Drain { .. } => {
-                    self.pipe.drain(&mut job.sender).await;
-                    return Ok(());
-                }
+                Step::Finished(finish) if finish.clean => return Ok(Parting::Goodbye),
+                Step::Finished(_) | Step::Drain { .. } => return Ok(Parting::LastWord),
                 Step::ListModules | Step::Module(_) | Step::List(_) => {
                     return Err(ServeError::Ending("a second request line"));
                 }
@@ -288,11 +298,19 @@ impl Connection {
     /// Answers one batch on a blocking thread.
     async fn answer(&mut self, mut job: Job, module: &Module) -> Result<Job, ServeError> {
         while !job.is_idle() && !self.pipe.is_full() {
-            let work = move |kit: &mut super::contents::Kit| {
+            let lease = match self.shared.readers.lease().await {
+                Ok(lease) => lease,
+                Err(error) => {
+                    job.sender.fatal(CODE_FILES, "the server cannot read its store");
+                    self.pipe.push(&mut job.sender)?;
+                    return Err(error.for_client(self.client));
+                }
+            };
+            let work = move |kit: &mut Kit| {
                 let done = job.run(kit);
                 (job, done)
             };
-            let (back, done) = self.shared.readers.with(work).await.map_err(|e| e.for_client(self.client))?;
+            let (back, done) = lease.run(work).await.map_err(|error| error.for_client(self.client))?;
             job = back;
             self.account(&mut job, done, module);
             self.pipe.push(&mut job.sender)?;

@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 
 use super::error::ServeError;
 use crate::store::{Reader, StoreError};
@@ -39,24 +40,27 @@ impl Readers {
         })
     }
 
+    /// Waits for a connection that is free, and opens it if it is new.
+    pub(crate) async fn lease(&self) -> Result<Lease, ReadersError> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| ReadersError::Ending)?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kit = match idle {
+            Some(kit) => kit,
+            None => {
+                let data = self.data.clone();
+                let opened = spawn_blocking(move || Reader::open(&data)).await.map_err(|_| ReadersError::Ending)?;
+                Kit { reader: opened.map_err(ReadersError::Store)?, arena: Vec::new() }
+            }
+        };
+        Ok(Lease { kit, pool: self.clone(), permit })
+    }
+
     /// Runs `job` with a connection on a blocking thread.
     pub(crate) async fn with<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Kit) -> T + Send + 'static,
     ) -> Result<T, ReadersError> {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| ReadersError::Ending)?;
-        let pool = self.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let mut kit = pool.take()?;
-            let result = job(&mut kit);
-            pool.give(kit);
-            Ok(result)
-        });
-        match done.await {
-            Ok(result) => result.map_err(ReadersError::Store),
-            Err(_) => Err(ReadersError::Ending),
-        }
+        self.lease().await?.run(job).await
     }
 
     /// Asks the store something that is no content, on a blocking thread.
@@ -70,17 +74,29 @@ impl Readers {
             ReadersError::Ending => ServeError::Ending("a question to the store was not answered"),
         })
     }
+}
 
-    fn take(&self) -> Result<Kit, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle {
-            Some(kit) => Ok(kit),
-            None => Ok(Kit { reader: Reader::open(&self.data)?, arena: Vec::new() }),
-        }
-    }
+/// A connection that nobody else uses. Dropped unused, it is closed.
+pub(crate) struct Lease {
+    kit: Kit,
+    pool: Readers,
+    permit: OwnedSemaphorePermit,
+}
 
-    fn give(&self, kit: Kit) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(kit);
+impl Lease {
+    /// Runs `job` on a blocking thread and gives the connection back, unless the job panics: then it is closed.
+    pub(crate) async fn run<T: Send + 'static>(
+        self,
+        job: impl FnOnce(&mut Kit) -> T + Send + 'static,
+    ) -> Result<T, ReadersError> {
+        let Lease { mut kit, pool, permit } = self;
+        let done = spawn_blocking(move || {
+            let result = job(&mut kit);
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(kit);
+            drop(permit);
+            result
+        });
+        done.await.map_err(|_| ReadersError::Ending)
     }
 }
 

@@ -1,21 +1,25 @@
 //! File lists that are ready to send, shared by all who ask for the same one.
 //!
 //! One task owns the map. A list is built once, however many clients ask at the same moment; a bounded
-//! number is built at a time, on blocking threads; what was not used for longest goes first when the
-//! cache exceeds its bytes. A list that is larger than the whole cache is still built and handed out.
+//! number is built at a time, on blocking threads, and none for clients that have gone. What was not used
+//! for longest goes first when the cache exceeds its bytes; a list that is larger than the whole cache is
+//! handed out and not kept. What a client writes into its rules and paths is known here by a digest, so
+//! it takes no room.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use super::contents::Readers;
 use super::error::ServeError;
-use super::listing::{Listing, build};
-use super::published::{Current, Module};
+use super::listing::{Listing, NoList, build};
+use super::published::Current;
 use super::view::ViewOrder;
-use crate::tree::{SnapshotId, TreePath};
+use crate::store::Reader;
+use crate::tree::{ContentHasher, ContentId, TreePath};
 use crate::wire::filter::Filters;
 use crate::wire::flist::ListFormat;
 use crate::wire::options::ListOptions;
@@ -23,13 +27,15 @@ use crate::wire::options::ListOptions;
 /// How many lists are built at the same time: each takes a core for some tenths of a second.
 const BUILDERS: usize = 2;
 
+/// Lists that wait to be built; each holds a client's rules and paths.
+const MOST_QUEUED: usize = 1024;
+
 /// Requests that wait for the owner; more wait in their connections.
 const QUEUE: usize = 64;
 
-/// All that a list depends on.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct ListKey {
-    pub(crate) snapshot: SnapshotId,
+/// All that a list of one snapshot depends on.
+#[derive(Clone, Hash, Debug)]
+pub(crate) struct ListOrder {
     /// Messages name the module.
     pub(crate) module: String,
     /// The module's root inside the snapshot; empty: the whole.
@@ -40,12 +46,46 @@ pub(crate) struct ListKey {
     pub(crate) paths: Vec<Vec<u8>>,
 }
 
-/// A list, or a text for the client that says why there is none.
-pub(crate) type Listed = Result<Arc<Listing>, String>;
+/// A list, or why there is none.
+pub(crate) type Listed = Result<Arc<Listing>, NoList>;
 
-struct Ask {
-    key: Arc<ListKey>,
+/// A digest of an order and its snapshot. Cryptographic, so that no client can write rules that get it another one's list.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Key(ContentId);
+
+/// Takes in what is hashed; the 64 bits that a `Hasher` gives are not used.
+struct Digesting(ContentHasher);
+
+impl Hasher for Digesting {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+impl Key {
+    fn of(order: &ListOrder, current: &Current) -> Key {
+        let mut digesting = Digesting(ContentHasher::new());
+        current.located.snapshot().id().hash(&mut digesting);
+        order.hash(&mut digesting);
+        Key(digesting.0.finish())
+    }
+}
+
+/// What a build needs.
+#[derive(Debug)]
+struct Work {
+    order: ListOrder,
     current: Arc<Current>,
+}
+
+#[derive(Debug)]
+struct Ask {
+    key: Key,
+    work: Box<Work>,
     /// Bytes that the cache may take, as configured at this moment.
     limit: usize,
     reply: oneshot::Sender<Listed>,
@@ -55,103 +95,144 @@ struct Ask {
 #[derive(Clone, Debug)]
 pub(crate) struct ListCache(mpsc::Sender<Ask>);
 
-impl std::fmt::Debug for Ask {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ask").field("key", &self.key).finish_non_exhaustive()
-    }
-}
-
-enum Slot {
-    Ready { listing: Arc<Listing>, used: u64 },
-    Building(Vec<oneshot::Sender<Listed>>),
-}
-
-struct Owner {
-    slots: HashMap<Arc<ListKey>, Slot>,
-    bytes: usize,
-    limit: usize,
-    clock: u64,
-}
-
 impl ListCache {
     /// A cache, and the task that owns it; the task ends when all handles are gone.
     pub(crate) fn new(readers: Readers) -> (ListCache, impl Future<Output = ()> + Send) {
         let (sender, asks) = mpsc::channel(QUEUE);
-        (ListCache(sender), own(asks, Owner { slots: HashMap::new(), bytes: 0, limit: 0, clock: 0 }, readers))
+        (ListCache(sender), own(asks, Owner::new(readers)))
     }
 
     /// Asks for a list; the answer comes through the channel.
     pub(crate) async fn ask(
         &self,
-        module: &Module,
         current: &Arc<Current>,
-        key: ListKey,
+        order: ListOrder,
         limit: usize,
     ) -> Result<oneshot::Receiver<Listed>, ServeError> {
-        debug_assert_eq!(module.name.as_str(), key.module);
         let (reply, answer) = oneshot::channel();
-        let ask = Ask { key: Arc::new(key), current: current.clone(), limit, reply };
+        let key = Key::of(&order, current);
+        let ask = Ask { key, work: Box::new(Work { order, current: current.clone() }), limit, reply };
         self.0.send(ask).await.map_err(|_| ServeError::Ending("the file list cache has stopped"))?;
         Ok(answer)
     }
 }
 
-async fn own(mut asks: mpsc::Receiver<Ask>, mut owner: Owner, readers: Readers) {
-    let builders = Arc::new(Semaphore::new(BUILDERS));
-    let mut builds: JoinSet<(Arc<ListKey>, Listed)> = JoinSet::new();
+async fn own(mut asks: mpsc::Receiver<Ask>, mut owner: Owner) {
     loop {
         tokio::select! {
             ask = asks.recv() => match ask {
-                Some(ask) => {
-                    if let Some((key, current)) = owner.ask(ask) {
-                        builds.spawn(build_one(key, current, readers.clone(), builders.clone()));
-                    }
-                }
+                Some(ask) => owner.ask(ask),
                 None => return,
             },
-            Some(built) = builds.join_next() => match built {
-                Ok((key, listed)) => owner.built(key, listed),
-                Err(error) => {
-                    // The key is lost with the task; waiting clients see their channel close.
-                    tracing::error!(%error, "building a file list failed");
-                    owner.slots.retain(|_, slot| matches!(slot, Slot::Ready { .. }));
-                }
-            },
+            Some(ended) = owner.builds.join_next_with_id() => owner.built(ended),
         }
+        owner.start();
     }
 }
 
+enum Slot {
+    Ready {
+        listing: Arc<Listing>,
+        used: u64,
+    },
+    /// Somebody waits for it; `work` is there until its build begins.
+    Wanted {
+        waiting: Vec<oneshot::Sender<Listed>>,
+        work: Option<Box<Work>>,
+    },
+}
+
+struct Owner {
+    readers: Readers,
+    slots: HashMap<Key, Slot>,
+    /// What is ready, by its last use.
+    by_use: BTreeMap<u64, Key>,
+    /// What is to be built, in the order in which it was asked for.
+    queue: VecDeque<Key>,
+    builds: JoinSet<Listed>,
+    building: HashMap<Id, Key>,
+    bytes: usize,
+    limit: usize,
+    clock: u64,
+}
+
 impl Owner {
-    /// Answers from the cache, queues behind a build, or says what must be built.
-    fn ask(&mut self, ask: Ask) -> Option<(Arc<ListKey>, Arc<Current>)> {
+    fn new(readers: Readers) -> Owner {
+        Owner {
+            readers,
+            slots: HashMap::new(),
+            by_use: BTreeMap::new(),
+            queue: VecDeque::new(),
+            builds: JoinSet::new(),
+            building: HashMap::new(),
+            bytes: 0,
+            limit: 0,
+            clock: 0,
+        }
+    }
+
+    /// Answers from the cache, or lets the client wait for a build.
+    fn ask(&mut self, ask: Ask) {
+        let Ask { key, work, limit, reply } = ask;
         self.clock += 1;
-        self.limit = ask.limit;
-        match self.slots.get_mut(&ask.key) {
+        self.limit = limit;
+        match self.slots.get_mut(&key) {
             Some(Slot::Ready { listing, used }) => {
+                self.by_use.remove(used);
                 *used = self.clock;
+                self.by_use.insert(self.clock, key);
                 // The client may be gone: then nobody waits for the answer.
-                let _ = ask.reply.send(Ok(listing.clone()));
-                None
+                let _ = reply.send(Ok(listing.clone()));
             }
-            Some(Slot::Building(waiting)) => {
-                waiting.push(ask.reply);
-                None
+            Some(Slot::Wanted { waiting, .. }) => waiting.push(reply),
+            None if self.queue.len() >= MOST_QUEUED => {
+                let _ = reply.send(Err(NoList::selection("too many file lists are being made -- try again later")));
             }
             None => {
-                self.slots.insert(ask.key.clone(), Slot::Building(vec![ask.reply]));
-                Some((ask.key, ask.current))
+                self.slots.insert(key, Slot::Wanted { waiting: vec![reply], work: Some(work) });
+                self.queue.push_back(key);
             }
         }
     }
 
-    fn built(&mut self, key: Arc<ListKey>, listed: Listed) {
-        if let Some(Slot::Building(waiting)) = self.slots.remove(&key) {
+    /// Begins as many builds as may run; those that nobody waits for any more are forgotten.
+    fn start(&mut self) {
+        while self.builds.len() < BUILDERS {
+            let Some(key) = self.queue.pop_front() else { return };
+            let Some(Slot::Wanted { waiting, work }) = self.slots.get_mut(&key) else { continue };
+            waiting.retain(|reply| !reply.is_closed());
+            match work.take() {
+                Some(work) if !waiting.is_empty() => {
+                    let task = self.builds.spawn(build_one(*work, self.readers.clone()));
+                    self.building.insert(task.id(), key);
+                }
+                _ => {
+                    self.slots.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn built(&mut self, ended: Result<(Id, Listed), JoinError>) {
+        let (id, listed) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "building a file list failed");
+                (error.id(), Err(NoList::ours()))
+            }
+        };
+        let Some(key) = self.building.remove(&id) else { return };
+        if let Some(Slot::Wanted { waiting, .. }) = self.slots.remove(&key) {
             for reply in waiting {
                 let _ = reply.send(listed.clone());
             }
         }
-        if let Ok(listing) = listed {
+        if let Ok(listing) = listed
+            && listing.weight() <= self.limit
+        {
+            self.clock += 1;
             self.bytes += listing.weight();
+            self.by_use.insert(self.clock, key);
             self.slots.insert(key, Slot::Ready { listing, used: self.clock });
             self.shrink();
         }
@@ -159,11 +240,7 @@ impl Owner {
 
     fn shrink(&mut self) {
         while self.bytes > self.limit {
-            let oldest = self.slots.iter().filter_map(|(key, slot)| match slot {
-                Slot::Ready { used, .. } => Some((*used, key.clone())),
-                Slot::Building(_) => None,
-            });
-            let Some((_, key)) = oldest.min_by_key(|(used, _)| *used) else { return };
+            let Some((_, key)) = self.by_use.pop_first() else { return };
             if let Some(Slot::Ready { listing, .. }) = self.slots.remove(&key) {
                 self.bytes -= listing.weight();
             }
@@ -171,34 +248,185 @@ impl Owner {
     }
 }
 
-async fn build_one(
-    key: Arc<ListKey>,
-    current: Arc<Current>,
-    readers: Readers,
-    builders: Arc<Semaphore>,
-) -> (Arc<ListKey>, Listed) {
-    let Ok(_permit) = builders.acquire_owned().await else {
-        return (key, Err("the server is stopping".to_owned()));
-    };
-    let made = key.clone();
-    let listed = readers.with(move |kit| make(&made, &current, &mut kit.reader)).await;
-    let listed = match listed {
+async fn build_one(work: Work, readers: Readers) -> Listed {
+    match readers.with(move |kit| make(&work, &mut kit.reader)).await {
         Ok(listed) => listed.map(Arc::new),
         Err(error) => {
-            tracing::error!(%error, "open the store for a file list");
-            Err("the server cannot read its store".to_owned())
+            tracing::error!(%error, "read the store for a file list");
+            Err(NoList::ours())
         }
-    };
-    (key, listed)
+    }
 }
 
-fn make(key: &ListKey, current: &Current, reader: &mut crate::store::Reader) -> Result<Listing, String> {
+fn make(work: &Work, reader: &mut Reader) -> Result<Listing, NoList> {
+    let Work { order, current } = work;
     let snapshot = current.located.snapshot();
-    let root = match key.root.as_slice() {
+    let root = match order.root.as_slice() {
         b"" => Some(0),
         path => TreePath::new(path).ok().and_then(|path| snapshot.find(path)),
     };
-    let root = root.ok_or_else(|| "the module's directory is not in this generation".to_owned())?;
-    let order = ViewOrder { module: &key.module, root, options: key.options, filters: &key.filters, paths: &key.paths };
-    build(&current.located, &order, key.format, reader)
+    let root = root.ok_or_else(|| NoList::selection("the module's directory is not in this generation"))?;
+    let ListOrder { module, options, filters, paths, .. } = order;
+    let view = ViewOrder { module, root, options: *options, filters, paths };
+    build(&current.located, &view, order.format, reader)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Shop;
+    use super::*;
+    use crate::wire::filter::CvsExclude;
+    use crate::wire::greeting::Protocol;
+    use crate::wire::options::{Flag, Options};
+    use crate::wire::setup::{Agreed, CompatFlags};
+    use crate::wire::sums::SumKind;
+    use crate::wire::tokens::Codec;
+
+    fn agreed() -> Agreed {
+        let (sum, compat) = (SumKind::Md5, CompatFlags::default());
+        Agreed { compat, block_sum: sum, whole_sum: sum, list_sum: sum, codec: Codec::None, seed: 1 }
+    }
+
+    /// The list of one path, or of what a rule leaves of it.
+    fn order(path: &str, rule: &str) -> ListOrder {
+        let options = Options::default().with(Flag::Recursive);
+        let rules: Vec<Vec<u8>> =
+            [rule].iter().filter(|rule| !rule.is_empty()).map(|rule| rule.as_bytes().to_vec()).collect();
+        ListOrder {
+            module: "mod".to_owned(),
+            root: Vec::new(),
+            options: options.list_options(),
+            format: ListFormat::new(&options, &agreed(), Protocol::V31),
+            filters: Filters::parse(&rules, CvsExclude::No).expect("rules"),
+            paths: vec![path.as_bytes().to_vec()],
+        }
+    }
+
+    struct Cache {
+        shop: Shop,
+        lists: ListCache,
+        _owner: JoinSet<()>,
+    }
+
+    impl Cache {
+        fn open() -> Cache {
+            let shop = Shop::open();
+            let (lists, work) = ListCache::new(shop.readers.clone());
+            let mut owner = JoinSet::new();
+            owner.spawn(work);
+            Cache { shop, lists, _owner: owner }
+        }
+
+        async fn ask(&self, order: ListOrder, limit: usize) -> oneshot::Receiver<Listed> {
+            self.lists.ask(&self.shop.current, order, limit).await.expect("the owner lives")
+        }
+
+        async fn get(&self, path: &str, limit: usize) -> Arc<Listing> {
+            self.ask(order(path, ""), limit).await.await.expect("an answer").expect("a list")
+        }
+    }
+
+    #[tokio::test]
+    async fn all_who_ask_get_the_same_list_built_once() {
+        let cache = Cache::open();
+        let mut answers = Vec::new();
+        for _ in 0..20 {
+            answers.push(cache.ask(order("mod/", ""), 1 << 20).await);
+        }
+        let first = cache.get("mod/", 1 << 20).await;
+        assert_eq!(first.index.len(), 5);
+        for answer in answers {
+            assert!(Arc::ptr_eq(&answer.await.expect("an answer").expect("a list"), &first));
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_changes_a_list_is_part_of_its_key() {
+        let cache = Cache::open();
+        let whole = cache.get("mod/", 1 << 20).await;
+        let ruled = cache.ask(order("mod/", "- a"), 1 << 20).await.await.expect("an answer").expect("a list");
+        assert_eq!((whole.index.len(), ruled.index.len()), (5, 4));
+        let base = order("mod/", "");
+        let same = |other: ListOrder| Key::of(&other, &cache.shop.current) == Key::of(&base, &cache.shop.current);
+        assert!(same(base.clone()));
+        assert!(!same(ListOrder { module: "other".to_owned(), ..base.clone() }));
+        assert!(!same(ListOrder { root: b"a".to_vec(), ..base.clone() }));
+        assert!(!same(ListOrder { options: Options::default().list_options(), ..base.clone() }));
+        assert!(!same(ListOrder { format: ListFormat { links: true, ..base.format }, ..base.clone() }));
+        assert!(!same(order("mod/", "- a")));
+        assert!(!same(ListOrder { paths: vec![b"mod".to_vec(), b"/".to_vec()], ..base.clone() }));
+        assert!(!same(ListOrder { paths: Vec::new(), ..base.clone() }));
+    }
+
+    #[tokio::test]
+    async fn the_list_that_was_not_used_for_longest_goes_first() {
+        let cache = Cache::open();
+        let limit = cache.get("mod/a", 0).await.weight() * 2 + PLACE_MARGIN;
+        let [a, b] = [cache.get("mod/a", limit).await, cache.get("mod/b", limit).await];
+        assert!(Arc::ptr_eq(&a, &cache.get("mod/a", limit).await), "it is kept");
+        let c = cache.get("mod/c", limit).await;
+        assert!(Arc::ptr_eq(&a, &cache.get("mod/a", limit).await), "it was used after b");
+        assert!(Arc::ptr_eq(&c, &cache.get("mod/c", limit).await));
+        assert!(!Arc::ptr_eq(&b, &cache.get("mod/b", limit).await), "it made room");
+    }
+
+    /// Lists of one file differ by the length of a name.
+    const PLACE_MARGIN: usize = 64;
+
+    #[tokio::test]
+    async fn a_list_larger_than_the_cache_is_handed_out_and_drives_nothing_out() {
+        let cache = Cache::open();
+        let limit = cache.get("mod/a", 0).await.weight();
+        let small = cache.get("mod/a", limit).await;
+        let large = cache.get("mod/", limit).await;
+        assert!(large.weight() > limit);
+        assert!(!Arc::ptr_eq(&large, &cache.get("mod/", limit).await));
+        assert!(Arc::ptr_eq(&small, &cache.get("mod/a", limit).await));
+    }
+
+    #[tokio::test]
+    async fn a_build_that_fails_is_told_to_all_who_wait_and_tried_again_for_the_next() {
+        let cache = Cache::open();
+        let nowhere = ListOrder { root: b"nowhere".to_vec(), ..order("mod/", "") };
+        let mut answers = Vec::new();
+        for _ in 0..5 {
+            answers.push(cache.ask(nowhere.clone(), 1 << 20).await);
+        }
+        for answer in answers {
+            let refused = answer.await.expect("an answer").expect_err("no such directory");
+            assert_eq!(refused, NoList::selection("the module's directory is not in this generation"));
+        }
+        assert!(cache.ask(nowhere, 1 << 20).await.await.expect("an answer").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_build_that_breaks_down_leaves_nobody_waiting_and_harms_no_other() {
+        let shop = Shop::open();
+        let mut owner = Owner::new(shop.readers.clone());
+        let ask = |owner: &mut Owner, path| {
+            let (reply, answer) = oneshot::channel();
+            let order = order(path, "");
+            let key = Key::of(&order, &shop.current);
+            let work = Box::new(Work { order, current: shop.current.clone() });
+            owner.ask(Ask { key, work, limit: 1 << 20, reply });
+            answer
+        };
+        let (first, second) = (ask(&mut owner, "mod/a"), ask(&mut owner, "mod/b"));
+        let gone = ask(&mut owner, "mod/c");
+        owner.start();
+        assert_eq!(owner.builds.len(), BUILDERS);
+        // One is ended as a panic would end it; who waits for the third has gone meanwhile.
+        let broken = owner.slots.keys().find(|key| owner.building.values().next() == Some(key)).copied();
+        drop(gone);
+        owner.builds.abort_all();
+        while let Some(ended) = owner.builds.join_next_with_id().await {
+            owner.built(ended);
+        }
+        assert!(broken.is_some_and(|key| !owner.slots.contains_key(&key)));
+        for answer in [first, second] {
+            assert_eq!(answer.await.expect("an answer").expect_err("it broke down"), NoList::ours());
+        }
+        owner.start();
+        assert!(owner.builds.is_empty() && owner.slots.is_empty() && owner.queue.is_empty(), "nobody waits for it");
+    }
 }

@@ -97,20 +97,21 @@ pub async fn serve(doors: Doors, serving: Serving, stop: CancellationToken, drai
     for listener in doors.0 {
         acceptors.spawn(accept(listener, arrivals.clone(), stop.clone()));
     }
-    drop(arrivals);
     let mut keeper = JoinSet::new();
     keeper.spawn(cache);
     let mut guests = Guests::new(shared);
     loop {
         tokio::select! {
-            arrival = arrived.recv() => match arrival {
-                Some((stream, client)) => guests.welcome(stream, client),
-                None => break,
-            },
+            biased;
+            () = stop.cancelled() => break,
             Some(ended) = guests.tasks.join_next_with_id() => guests.left(ended),
             Some(_) = keeper.join_next() => return Err(ServeError::Ending("the file list cache has stopped")),
+            Some(_) = acceptors.join_next() => return Err(ServeError::Ending("a listen address has failed")),
+            Some((stream, client)) = arrived.recv() => guests.welcome(stream, client),
         }
     }
+    // Who was accepted and not yet welcomed is closed now, not after the others.
+    drop(arrived);
     guests.drain(drain).await;
     Ok(())
 }
@@ -181,11 +182,11 @@ impl Guests {
         *self.counts.entry(address).or_default() += 1;
     }
 
-    /// A checksum seed that no client can guess; zero would mean none.
+    /// A checksum seed that no client can guess: 31 random bits, of which zero would mean none.
     fn seed(&self) -> i32 {
         let mut bytes = [0; 4];
         match self.random.fill(&mut bytes) {
-            Ok(()) => i32::from_le_bytes(bytes).max(1),
+            Ok(()) => (i32::from_le_bytes(bytes) & i32::MAX).max(1),
             Err(_) => 1,
         }
     }
@@ -202,7 +203,9 @@ impl Guests {
             let mut sender = Sender::new(SenderConfig::default());
             sender.refuse(format!("@ERROR: max connections ({limit}) reached -- try again later").as_bytes());
             let patience = Patience { opening: None, idle: Duration::from_secs(2), keepalive: None };
-            Pipe::new(stream, client, tally, patience).drain(&mut sender).await;
+            let mut pipe = Pipe::new(stream, client, tally, patience);
+            pipe.push(&mut sender)?;
+            pipe.drain().await;
             Ok(())
         });
     }

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::view::{Selected, Selection, ViewOrder, select};
 use crate::store::{Home, Located, Reader, Row};
 use crate::tree::{Entry, Kind, Snapshot};
+use crate::wire::filter::{FilterError, MAX_MERGE_FILE};
 use crate::wire::flist::{Is, Link, ListFormat, Listed, TYPE_DIRECTORY, TYPE_FILE, TYPE_SYMLINK};
 use crate::wire::flist_write::ListWriter;
-use crate::wire::mux::{Tag, frames_of};
+use crate::wire::mux::{Tag, frames_of, put_frame};
 use crate::wire::order::compare;
 use crate::wire::sums::{Digest, SumKind};
 
@@ -23,6 +24,9 @@ const DIRECTORY_SIZE: u64 = 4096;
 
 /// Permissions that a symlink is listed with.
 const SYMLINK_MODE: u32 = 0o777;
+
+/// What a list takes beside its bytes, its place in the cache included.
+const PLACE_BYTES: usize = 1024;
 
 /// How many contents are read in one go for the sums of `-c`.
 const SUM_BATCH: usize = 1024;
@@ -34,7 +38,8 @@ pub(crate) struct Listing {
     pub(crate) frames: Bytes,
     /// Entry of the snapshot by list index.
     pub(crate) index: Vec<u32>,
-    pub(crate) messages: Vec<(Tag, Vec<u8>)>,
+    /// Mux frames that go before it: what the client is told about what could not be listed.
+    pub(crate) messages: Bytes,
     pub(crate) io_error: u32,
     /// Sizes of files and symlinks, added up.
     pub(crate) total_size: u64,
@@ -44,8 +49,7 @@ pub(crate) struct Listing {
 impl Listing {
     /// Memory that it takes, for the bound of the cache.
     pub(crate) fn weight(&self) -> usize {
-        let messages: usize = self.messages.iter().map(|(_, text)| text.len() + 64).sum();
-        self.frames.len() + self.index.len() * 4 + messages + 256
+        self.frames.len() + self.messages.len() + self.index.len() * size_of::<u32>() + PLACE_BYTES
     }
 
     /// The entry that a client's index means.
@@ -55,14 +59,41 @@ impl Listing {
     }
 }
 
+/// Why there is no list: the text for the client, and the exit code that it ends with (protocol 12.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct NoList {
+    pub(crate) code: i32,
+    pub(crate) text: String,
+}
+
+/// Exit code: what was asked for cannot be selected.
+const CODE_SELECTION: i32 = 3;
+
+impl NoList {
+    /// The client asks for too much, or for what is not there.
+    pub(crate) fn selection(text: impl Into<String>) -> NoList {
+        NoList { code: CODE_SELECTION, text: text.into() }
+    }
+
+    /// It is our fault, and in our log.
+    pub(crate) fn ours() -> NoList {
+        NoList::selection("the server could not build the file list")
+    }
+}
+
+impl From<FilterError> for NoList {
+    fn from(error: FilterError) -> NoList {
+        NoList { code: i32::from(error.exit_code()), text: error.to_string() }
+    }
+}
+
 /// Selects and encodes. Contents are read for merge files and for sums that are not stored.
-/// An error is a text for the client.
 pub(crate) fn build(
     located: &Located,
     order: &ViewOrder<'_>,
     format: ListFormat,
     reader: &mut Reader,
-) -> Result<Listing, String> {
+) -> Result<Listing, NoList> {
     let start = Instant::now();
     let snapshot = located.snapshot();
     let mut selection = select(snapshot, order, &mut |index| read_small(located, reader, index))?;
@@ -75,18 +106,32 @@ pub(crate) fn build(
     Ok(Listing {
         frames: Bytes::from(frames_of(&encoded.bytes)),
         index: selection.selected.iter().map(|one| one.entry).collect(),
-        messages: selection.messages,
+        messages: message_frames(&selection.messages),
         io_error: selection.io_error,
         total_size: encoded.total_size,
         build: start.elapsed(),
     })
 }
 
+fn message_frames(messages: &[(Tag, Vec<u8>)]) -> Bytes {
+    let mut frames = Vec::new();
+    for (tag, text) in messages {
+        put_frame(&mut frames, *tag, text);
+    }
+    frames.shrink_to_fit();
+    Bytes::from(frames)
+}
+
 /// A merge file's bytes, or nothing where they cannot be had.
 fn read_small(located: &Located, reader: &mut Reader, index: usize) -> Option<Vec<u8>> {
-    let Home::Row(row) = located.place(index)?.home else { return None };
     let mut bytes = None;
-    reader.read(&[row], &mut |_, found| bytes = Some(found.to_vec())).ok()?;
+    match located.place(index)?.home {
+        Home::Row(row) => {
+            reader.read(&[row], &mut |_, found| bytes = Some(found.to_vec())).ok()?;
+        }
+        // Too long for rules. One byte more than is allowed says so.
+        Home::Large => bytes = Some(vec![b'#'; MAX_MERGE_FILE + 1]),
+    }
     bytes
 }
 

@@ -27,6 +27,8 @@ mod published;
 mod resolve;
 mod sending;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use bad_content::{BadContent, BadContents};

@@ -3,7 +3,8 @@
 //! Output is a queue of byte chunks, most of them shared with other connections, written with vectored
 //! writes. Reading stops while much output is queued, so what a client can make us hold is bounded from
 //! both sides. Patience is counted in progress: bytes that arrive, or bytes of substance that leave;
-//! keep-alives are no progress, so a client that vanished is noticed (protocol 11.1).
+//! keep-alives are no progress, so a client that vanished is noticed (protocol 11.1). It runs only while the
+//! client owes something: it is to send, or to read what is queued; never while it waits for us.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::ServeError;
@@ -22,13 +24,19 @@ use crate::wire::sender::Sender;
 /// No more is read or made while this much waits to be written.
 pub(crate) const HIGH_WATER: usize = 1 << 20;
 
+/// What a queued chunk takes beside its bytes, so that a queue of tiny ones is bounded too.
+const CHUNK_OVERHEAD: usize = 128;
+
+/// A chunk below this that has to wait is copied to its own size: it may lie in an allocation much larger than itself.
+const COPY_BELOW: usize = 64 << 10;
+
 /// One read.
 const READ_BYTES: usize = 16 << 10;
 
 /// Chunks in one vectored write.
 const SLICES: usize = 32;
 
-/// How long a client that was refused may take to hear why (protocol 2.12).
+/// How long a client that was told the last word may go on talking (protocol 2.12).
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// What happened while waiting.
@@ -44,18 +52,11 @@ pub(crate) enum Event {
     Quiet,
 }
 
-/// Whether input is wanted now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    Wanted,
-    Held,
-}
-
 /// How long one waits for a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// The whole opening must be over by then.
-    pub(crate) opening: Option<Instant>,
+    /// The whole opening must be over so long after the connection began; `None`: it is over.
+    pub(crate) opening: Option<Duration>,
     /// Longest time without progress.
     pub(crate) idle: Duration,
     /// A keep-alive is due after so long without a write.
@@ -75,9 +76,12 @@ pub(crate) struct Pipe {
     tally: Tally,
     output: VecDeque<Bytes>,
     queued: usize,
+    /// How many bytes at the front of the output are a keep-alive.
+    hollow: usize,
     buffer: Box<[u8]>,
     pub(crate) patience: Patience,
     pace: Option<Pace>,
+    began: Instant,
     last_progress: Instant,
     last_write: Instant,
 }
@@ -91,9 +95,11 @@ impl Pipe {
             tally,
             output: VecDeque::new(),
             queued: 0,
+            hollow: 0,
             buffer: vec![0; READ_BYTES].into(),
             patience,
             pace: None,
+            began: now,
             last_progress: now,
             last_write: now,
         }
@@ -106,19 +112,29 @@ impl Pipe {
 
     /// Whether so much waits to be written that nothing more should be made.
     pub(crate) fn is_full(&self) -> bool {
-        self.queued >= HIGH_WATER
+        self.queued + self.output.len() * CHUNK_OVERHEAD >= HIGH_WATER
     }
 
     /// Moves what the machine has made into the queue and writes what the socket takes at once.
     pub(crate) fn push(&mut self, sender: &mut Sender) -> Result<(), ServeError> {
-        if self.output.is_empty() {
-            self.last_progress = Instant::now();
-        }
-        for chunk in sender.take_output() {
+        let before = self.output.len();
+        for chunk in sender.take_output().filter(|chunk| !chunk.is_empty()) {
             self.queued += chunk.len();
             self.output.push_back(chunk);
         }
-        self.write_some()
+        if before == 0 && !self.output.is_empty() {
+            // Until now the client waited for us; from now on it has something to read.
+            self.last_progress = Instant::now();
+        }
+        let waiting = self.output.len();
+        self.write_some()?;
+        let written = waiting - self.output.len();
+        for chunk in self.output.iter_mut().skip(before.saturating_sub(written)) {
+            if chunk.len() < COPY_BELOW {
+                *chunk = Bytes::copy_from_slice(chunk);
+            }
+        }
+        Ok(())
     }
 
     fn error(&self, attempt: &'static str, source: io::Error) -> ServeError {
@@ -158,7 +174,11 @@ impl Pipe {
     fn wrote(&mut self, bytes: usize) {
         let now = Instant::now();
         self.last_write = now;
-        self.last_progress = now;
+        let hollow = self.hollow.min(bytes);
+        self.hollow -= hollow;
+        if bytes > hollow {
+            self.last_progress = now;
+        }
         self.queued -= bytes;
         let count = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.tally.sent(count);
@@ -177,43 +197,52 @@ impl Pipe {
         }
     }
 
-    /// Queues a keep-alive. It is no progress.
+    /// Sends a keep-alive, which is no progress. Only while nothing else is queued: that is a sign of life itself.
     pub(crate) fn keep_alive(&mut self, sender: &mut Sender) -> Result<(), ServeError> {
         let progress = self.last_progress;
         sender.keepalive();
-        self.push(sender)?;
+        if self.output.is_empty() {
+            self.hollow = sender.pending_output();
+        }
+        let sent = self.push(sender);
         self.last_progress = progress;
         self.last_write = Instant::now();
-        Ok(())
+        sent
     }
 
     /// Waits until bytes came, bytes left, or a keep-alive is due. An error when patience is over.
-    pub(crate) async fn wait(&mut self, sender: &mut Sender, reading: Reading) -> Result<Event, ServeError> {
+    ///
+    /// What comes is given to `input`; without one nothing is read, because the client waits for an answer.
+    pub(crate) async fn wait(&mut self, input: Option<&mut Sender>) -> Result<Event, ServeError> {
+        // Readiness alone never yields: a client that always has more to say must not keep others waiting.
+        consume_budget().await;
         let now = Instant::now();
-        let read = reading == Reading::Wanted && !self.is_full();
+        let input = input.filter(|_| !self.is_full());
         let write = self.may_write(now);
-        let deadline = self.next_deadline(now);
+        let deadline = self.next_deadline(now, input.is_some());
         tokio::select! {
-            ready = self.stream.readable(), if read => {
+            ready = self.stream.readable(), if input.is_some() => {
                 ready.map_err(|error| self.error("read from", error))?;
-                self.read_some(sender)
+                self.read_some(input)
             }
             ready = self.stream.writable(), if write => {
                 ready.map_err(|error| self.error("write to", error))?;
                 self.write_some()?;
                 Ok(Event::Wrote)
             }
-            () = sleep_until(deadline) => self.deadline_came(Instant::now()),
+            () = until(deadline) => self.deadline_came(Instant::now(), input.is_some()),
         }
     }
 
-    fn read_some(&mut self, sender: &mut Sender) -> Result<Event, ServeError> {
+    fn read_some(&mut self, input: Option<&mut Sender>) -> Result<Event, ServeError> {
         match self.stream.try_read(&mut self.buffer) {
             Ok(0) => Ok(Event::Ended),
             Ok(n) => {
                 self.last_progress = Instant::now();
                 self.tally.received(u64::try_from(n).unwrap_or(u64::MAX));
-                sender.input(self.buffer.get(..n).unwrap_or_default());
+                if let Some(sender) = input {
+                    sender.input(self.buffer.get(..n).unwrap_or_default());
+                }
                 Ok(Event::Received)
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -223,29 +252,32 @@ impl Pipe {
         }
     }
 
-    fn next_deadline(&self, now: Instant) -> Instant {
-        let mut next = self.last_progress + self.patience.idle;
-        next = self.patience.opening.map_or(next, |opening| next.min(opening));
-        if let Some(pause) = self.patience.keepalive.filter(|_| self.output.is_empty()) {
-            next = next.min(self.last_write + pause);
-        }
-        if let Some(pace) = self.pace.filter(|_| !self.output.is_empty()) {
-            next = if pace.next > now { next.min(pace.next) } else { next };
-        }
-        next
+    /// When patience with the client ends, if it owes us something.
+    fn patience_ends(&self, is_to_send: bool) -> Option<Instant> {
+        (is_to_send || !self.output.is_empty()).then(|| self.last_progress + self.patience.idle)
     }
 
-    fn deadline_came(&mut self, now: Instant) -> Result<Event, ServeError> {
+    fn keep_alive_due(&self) -> Option<Instant> {
+        self.patience.keepalive.filter(|_| self.output.is_empty()).map(|pause| self.last_write + pause)
+    }
+
+    fn next_deadline(&self, now: Instant, is_to_send: bool) -> Option<Instant> {
+        let opening = self.patience.opening.map(|limit| self.began + limit);
+        let pace = self.pace.filter(|pace| !self.output.is_empty() && pace.next > now).map(|pace| pace.next);
+        [self.patience_ends(is_to_send), opening, self.keep_alive_due(), pace].into_iter().flatten().min()
+    }
+
+    fn deadline_came(&mut self, now: Instant, is_to_send: bool) -> Result<Event, ServeError> {
         let over =
             |what, limit: Duration| Err(ServeError::Patience { client: self.client, what, seconds: limit.as_secs() });
-        if self.patience.opening.is_some_and(|opening| opening <= now) {
-            return over("did not finish its request", self.patience.idle);
+        if let Some(limit) = self.patience.opening.filter(|limit| self.began + *limit <= now) {
+            return over("did not finish its request", limit);
         }
-        if self.last_progress + self.patience.idle <= now {
+        if self.patience_ends(is_to_send).is_some_and(|end| end <= now) {
             let what = if self.output.is_empty() { "sent nothing" } else { "read nothing" };
             return over(what, self.patience.idle);
         }
-        if self.patience.keepalive.is_some_and(|pause| self.output.is_empty() && self.last_write + pause <= now) {
+        if self.keep_alive_due().is_some_and(|due| due <= now) {
             return Ok(Event::Quiet);
         }
         self.write_some()?;
@@ -253,41 +285,207 @@ impl Pipe {
     }
 
     /// Writes all that is queued.
-    pub(crate) async fn flush(&mut self, sender: &mut Sender) -> Result<(), ServeError> {
-        self.push(sender)?;
+    async fn flush(&mut self) -> Result<(), ServeError> {
         while !self.output.is_empty() {
-            self.wait(sender, Reading::Held).await?;
+            self.wait(None).await?;
         }
         Ok(())
     }
 
-    /// Ends an orderly session: all is written, then our side is closed.
-    pub(crate) async fn close(mut self, sender: &mut Sender) -> Result<(), ServeError> {
-        self.flush(sender).await?;
+    /// Ends an orderly session: all that was pushed is written, then our side is closed.
+    pub(crate) async fn close(mut self) -> Result<(), ServeError> {
+        self.flush().await?;
         // The client may have closed already; there is nobody left to tell.
         let _ = self.stream.shutdown().await;
         Ok(())
     }
 
-    /// Ends a refused session so that the client reads why: writes all, closes our side, and drops what still
-    /// comes for a short while. Closing with unread input would reset the connection and lose the text.
-    pub(crate) async fn drain(mut self, sender: &mut Sender) {
-        let told = async {
-            self.flush(sender).await?;
-            let _ = self.stream.shutdown().await;
-            loop {
-                if self.stream.readable().await.is_err() {
-                    return Ok::<(), ServeError>(());
-                }
+    /// Ends a refused session so that the client reads why: writes all that was pushed, closes our side, and drops what
+    /// still comes for a short while. Closing with unread input would reset the connection and lose the text.
+    pub(crate) async fn drain(mut self) {
+        // Whoever does not read, or is gone, is told nothing.
+        if self.flush().await.is_err() || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let silence = async {
+            while self.stream.readable().await.is_ok() {
+                consume_budget().await;
                 match self.stream.try_read(&mut self.buffer) {
-                    Ok(0) => return Ok(()),
+                    Ok(0) => return,
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return Ok(()),
+                    Err(_) => return,
                 }
             }
         };
-        // Whoever does not listen for so long is not waited for.
-        let _ = timeout(DRAIN, told).await;
+        // Whoever goes on for so long is not waited for.
+        let _ = timeout(DRAIN, silence).await;
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::wire::sender::{ModuleTerms, SenderConfig, Step};
+
+    const IDLE: Duration = Duration::from_secs(10);
+
+    fn patience() -> Patience {
+        Patience { opening: None, idle: IDLE, keepalive: None }
+    }
+
+    /// A pipe, and its other end, at which nothing happens unless a test does it.
+    async fn pipe(patience: Patience) -> (Pipe, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (stream, from) = accepted.expect("a connection");
+        (Pipe::new(stream, from, Tally::default(), patience), client.expect("a connection"))
+    }
+
+    /// A sender that has come so far that keep-alives may be sent: it waits for the client's rules.
+    fn sender() -> Box<Sender> {
+        let mut sender = Box::new(Sender::new(SenderConfig::default()));
+        sender.input(b"@RSYNCD: 32.0 md5\nmod\n");
+        assert!(matches!(sender.poll(), Ok(Step::Module(_))));
+        sender.accept(ModuleTerms::default());
+        sender.input(b"--server\0--sender\0-re.LsfxC\0.\0mod/\0\0");
+        assert!(matches!(sender.poll(), Ok(Step::Wait)));
+        sender.take_output().for_each(drop);
+        sender
+    }
+
+    /// A sender with so many bytes to say.
+    fn full_of(bytes: usize) -> Sender {
+        let mut sender = Sender::new(SenderConfig::default());
+        sender.input(b"@RSYNCD: 32.0 md5\nmod\n");
+        assert!(matches!(sender.poll(), Ok(Step::Module(_))));
+        sender.take_output().for_each(drop);
+        sender.greet(&vec![b'x'; bytes]);
+        sender
+    }
+
+    /// Waits as a conversation does, until patience is over; how often a keep-alive was sent, and what was said.
+    async fn until_over(pipe: &mut Pipe, sender: &mut Sender, input: Reading) -> (usize, String) {
+        let mut sent = 0;
+        loop {
+            let wanted = if input == Reading::Wanted { Some(&mut *sender) } else { None };
+            match pipe.wait(wanted).await {
+                Ok(Event::Quiet) => {
+                    pipe.keep_alive(sender).expect("the socket is open");
+                    sent += 1;
+                }
+                Ok(_) => {}
+                Err(ServeError::Patience { what, seconds, .. }) => return (sent, format!("{what} for {seconds}")),
+                Err(error) => panic!("{error}"),
+            }
+            pipe.push(sender).expect("the socket is open");
+        }
+    }
+
+    #[derive(PartialEq)]
+    enum Reading {
+        Wanted,
+        Held,
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_is_given_up_after_its_idle_time() {
+        let (mut pipe, _client) = pipe(patience()).await;
+        let start = Instant::now();
+        assert_eq!(until_over(&mut pipe, &mut sender(), Reading::Wanted).await, (0, "sent nothing for 10".to_owned()));
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keep_alives_are_sent_in_silence_and_are_no_progress() {
+        let (mut pipe, _client) = pipe(Patience { keepalive: Some(Duration::from_secs(4)), ..patience() }).await;
+        let start = Instant::now();
+        assert_eq!(until_over(&mut pipe, &mut sender(), Reading::Wanted).await, (2, "sent nothing for 10".to_owned()));
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_waits_for_us_is_kept_alive_and_never_given_up() {
+        let (mut pipe, _client) = pipe(Patience { keepalive: Some(Duration::from_secs(4)), ..patience() }).await;
+        let (start, mut sender) = (Instant::now(), sender());
+        for _ in 0..10 {
+            assert_eq!(pipe.wait(None).await.expect("no end of patience"), Event::Quiet);
+            pipe.keep_alive(&mut sender).expect("the socket is open");
+        }
+        assert_eq!(start.elapsed().as_secs(), 40);
+        pipe.push(&mut sender).expect("the socket is open");
+        // Now it is the client's turn, and it has the whole time.
+        let mut full = full_of(32 << 20);
+        pipe.push(&mut full).expect("the socket is open");
+        let start = Instant::now();
+        assert_eq!(until_over(&mut pipe, &mut full, Reading::Held).await.1, "read nothing for 10");
+        assert!(start.elapsed() >= IDLE, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_opening_has_one_deadline_whatever_else_happens() {
+        let opening = Some(Duration::from_secs(3));
+        let (mut pipe, _client) = pipe(Patience { opening, ..patience() }).await;
+        let start = Instant::now();
+        let over = until_over(&mut pipe, &mut sender(), Reading::Wanted).await;
+        assert_eq!(over.1, "did not finish its request for 3");
+        assert_eq!(start.elapsed().as_secs(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_leave_no_faster_than_the_pace() {
+        let (mut pipe, _client) = pipe(patience()).await;
+        pipe.set_pace(100_000);
+        let start = Instant::now();
+        pipe.push(&mut full_of(50_000)).expect("the socket is open");
+        pipe.flush().await.expect("the socket takes it");
+        // The first piece leaves at once, the last one when the others are paid for.
+        let spent = start.elapsed().as_millis();
+        assert!((395..=420).contains(&spent), "{spent} ms");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_of_tiny_chunks_is_full_long_before_its_bytes_are() {
+        let (mut pipe, _client) = pipe(patience()).await;
+        // What the socket takes is not queued.
+        pipe.push(&mut full_of(32 << 20)).expect("the socket is open");
+        let taken = pipe.tally.read().sent_bytes;
+        assert!(pipe.is_full() && taken > 0);
+        pipe.output.clear();
+        pipe.queued = 0;
+        // The socket is full now. Each of these would be an allocation of its own.
+        let mut bytes = 0;
+        while !pipe.is_full() {
+            pipe.push(&mut full_of(7)).expect("the socket is open");
+            bytes += 7;
+        }
+        assert!(bytes < HIGH_WATER / 10, "{bytes}");
+        assert_eq!(pipe.queued, bytes);
+    }
+
+    #[tokio::test]
+    async fn last_words_arrive_although_the_client_goes_on_talking() {
+        use tokio::io::AsyncReadExt;
+        let (mut pipe, mut client) = pipe(patience()).await;
+        client.write_all(&[0; 100_000]).await.expect("the socket is open");
+        pipe.push(&mut full_of(300_000)).expect("the socket is open");
+        let mut heard = Vec::new();
+        let (_, read) = tokio::join!(pipe.drain(), async {
+            let read = client.read_to_end(&mut heard).await;
+            drop(client);
+            read
+        });
+        assert_eq!(read.expect("no reset"), 300_000);
     }
 }

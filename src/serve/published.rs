@@ -53,9 +53,8 @@ impl Drop for Slot {
 impl Slots {
     /// Takes a place, unless `limit` are taken.
     pub(crate) fn take(&self, limit: Option<usize>) -> Option<Slot> {
-        let taken = self.0.fetch_add(1, Ordering::AcqRel);
-        let slot = Slot(self.clone());
-        limit.is_none_or(|limit| taken < limit).then_some(slot)
+        let one_more = |taken: usize| limit.is_none_or(|limit| taken < limit).then_some(taken + 1);
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok().map(|_| Slot(self.clone()))
     }
 
     /// How many are taken.

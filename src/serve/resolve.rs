@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::arguments::{Argument, has_wildcard};
+use super::listing::NoList;
 use crate::tree::{Entry, Kind, Snapshot, TreePath};
 use crate::wire::wild::glob_component;
 
@@ -101,13 +102,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// Replaces wildcards by what they match; an argument that matches nothing stays as it is (2.10 step 4).
-    pub(super) fn expand(&mut self, argument: Argument) -> Result<Vec<Argument>, String> {
+    pub(super) fn expand(&mut self, argument: Argument) -> Result<Vec<Argument>, NoList> {
         if !argument.is_pattern() {
             return Ok(vec![argument]);
         }
         let mut found: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
         for (position, component) in argument.components.iter().enumerate() {
-            let is_last = position + 1 == argument.components.len();
+            let may_be_a_file = position + 1 == argument.components.len() && !argument.content;
             let mut next = Vec::new();
             for path in found {
                 if !has_wildcard(component) {
@@ -121,15 +122,16 @@ impl<'a> Resolver<'a> {
                         continue;
                     }
                     let full = [path.clone(), vec![name]].concat();
-                    let goes_on = is_last || self.resolve(&full, Last::Follow).is_ok_and(|at| self.is_directory(at));
+                    let goes_on =
+                        may_be_a_file || self.resolve(&full, Last::Follow).is_ok_and(|at| self.is_directory(at));
                     if goes_on {
                         next.push(full);
                         self.matches += 1;
                     }
                     if self.matches > MAX_GLOB_MATCHES {
-                        return Err(format!(
+                        return Err(NoList::selection(format!(
                             "wildcards match more than {MAX_GLOB_MATCHES} names: name a directory instead"
-                        ));
+                        )));
                     }
                 }
             }

@@ -113,7 +113,7 @@ impl Job {
                 self.requests.push_front(request);
                 break;
             }
-            bytes += size;
+            bytes = bytes.saturating_add(size);
             batch.push(Wanted { request, entry, size, place });
             if alone {
                 break;

@@ -7,14 +7,16 @@
 //! the directories of an argument are followed inside the module; what leaves it does not exist.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use super::arguments::{Argument, Naming};
+use super::listing::NoList;
 use super::resolve::{Absent, Last, Resolver};
 use crate::tree::{Entry, Kind, Snapshot};
 use crate::wire::filter::{Filters, Is, Scope};
 use crate::wire::flist::DirRole;
 use crate::wire::mux::Tag;
-use crate::wire::options::{Flag, ListOptions};
+use crate::wire::options::{Flag, ListOptions, split_old_args};
 
 /// io_error bit 1: something was wrong, so the client must not delete (protocol 5.2).
 pub(crate) const IO_ERROR_GENERAL: u32 = 1;
@@ -84,12 +86,13 @@ pub(crate) fn select(
     snapshot: &Snapshot,
     order: &ViewOrder<'_>,
     read: &mut ReadEntry<'_>,
-) -> Result<Selection, String> {
+) -> Result<Selection, NoList> {
     let at = Resolver::new(snapshot, order.root);
-    let mut view = View { snapshot, at, order, read, found: Selection::default(), implied: Vec::new() };
+    let mut view = View { snapshot, at, order, read, found: Selection::default(), implied: HashSet::new() };
     view.found.prefixes.push(Vec::new());
     let naming = if order.options.has(Flag::Relative) { Naming::Relative } else { Naming::Last };
-    for raw in order.paths {
+    let pieces = order.paths.iter().flat_map(|path| split_old_args(order.module.as_bytes(), path));
+    for raw in pieces {
         for argument in view.at.expand(Argument::parse(raw, order.module, naming))? {
             view.argument(&argument, naming)?;
         }
@@ -104,7 +107,7 @@ struct View<'a, 'r> {
     read: &'a mut ReadEntry<'r>,
     found: Selection,
     /// Directories that were listed because `-R` implies them, by entry and name.
-    implied: Vec<(usize, Vec<u8>)>,
+    implied: HashSet<(usize, Vec<u8>)>,
 }
 
 impl View<'_, '_> {
@@ -113,14 +116,11 @@ impl View<'_, '_> {
     }
 
     fn missing(&mut self, argument: &Argument, naming: Naming, why: Absent) {
-        if self.order.options.has(Flag::IgnoreMissingArgs) && why == Absent::Missing {
-            return;
-        }
         let text = |parts: &[Vec<u8>]| parts.iter().map(|p| shown(p)).collect::<Vec<_>>().join("/");
         let (base, all) = (argument.components.get(..argument.base).unwrap_or_default(), &argument.components);
         let module = self.order.module;
         let base_is_there = self.at.resolve(base, Last::Follow).is_ok_and(|at| self.at.is_directory(at));
-        if naming == Naming::Last && !base_is_there {
+        if (naming == Naming::Last || argument.base > 0) && !base_is_there {
             self.found.io_error |= IO_ERROR_GENERAL;
             let why = why.text();
             return self.say(
@@ -128,8 +128,10 @@ impl View<'_, '_> {
                 format!("rsync: [sender] change_dir \"{}\" (in {module}) failed: {why}\n", text(base)),
             );
         }
-        if why != Absent::Missing {
-            self.found.io_error |= IO_ERROR_GENERAL;
+        match why {
+            Absent::Missing if self.order.options.has(Flag::IgnoreMissingArgs) => return,
+            Absent::Missing => {}
+            Absent::NotADirectory => self.found.io_error |= IO_ERROR_GENERAL,
         }
         let slash = if naming == Naming::Last && !base.is_empty() { "/" } else { "" };
         let why = why.text();
@@ -139,7 +141,7 @@ impl View<'_, '_> {
         );
     }
 
-    fn argument(&mut self, argument: &Argument, naming: Naming) -> Result<(), String> {
+    fn argument(&mut self, argument: &Argument, naming: Naming) -> Result<(), NoList> {
         let last = if argument.content { Last::Follow } else { Last::Keep };
         let target = match self.at.resolve(&argument.components, last) {
             Ok(target) if argument.content && !self.at.is_directory(target) => {
@@ -154,34 +156,34 @@ impl View<'_, '_> {
         };
         let base = argument.components.get(..argument.base).unwrap_or_default();
         let base_text = base.join(&b'/');
-        let scope = self.order.filters.root_scope(&base_text).map_err(|error| error.to_string())?;
-        if naming == Naming::Relative {
-            self.imply_parents(argument)?;
-        }
+        let scope = self.order.filters.root_scope(&base_text)?;
         let name = argument.name().join(&b'/');
-        let names = self.names(target, &name)?;
         if !name.is_empty() && self.excluded(&scope, &name, target) {
             return Ok(());
         }
+        let options = self.order.options;
+        if self.at.is_directory(target) && !options.has(Flag::Recursive) && !options.has(Flag::Dirs) {
+            let text = if name.is_empty() { ".".to_owned() } else { shown(&name) };
+            self.say(Tag::Info, format!("skipping directory {text}\n"));
+            return Ok(());
+        }
+        if naming == Naming::Relative {
+            self.imply_parents(argument)?;
+        }
+        let names = self.names(target, &name)?;
         self.list(target, names, &name, argument.content, &scope)
     }
 
     /// Lists the argument itself and, where the options say so, what it holds (protocol 8.10.1).
-    fn list(&mut self, target: usize, names: Names, name: &[u8], content: bool, scope: &Scope) -> Result<(), String> {
+    fn list(&mut self, target: usize, names: Names, name: &[u8], content: bool, scope: &Scope) -> Result<(), NoList> {
         if !self.at.is_directory(target) {
             self.push(target, names, DirRole::NotADirectory);
             return Ok(());
         }
-        let options = self.order.options;
-        if options.has(Flag::Recursive) {
+        if self.order.options.has(Flag::Recursive) {
             self.push(target, names, DirRole::Argument);
             let scope = self.enter(scope, name)?;
             return self.walk(target, names, scope);
-        }
-        if !options.has(Flag::Dirs) {
-            let text = if name.is_empty() { ".".to_owned() } else { shown(name) };
-            self.say(Tag::Info, format!("skipping directory {text}\n"));
-            return Ok(());
         }
         if !content {
             self.push(target, names, DirRole::NoContent);
@@ -196,7 +198,7 @@ impl View<'_, '_> {
     }
 
     /// Everything below `top`, depth first, in list order. An explicit stack: depth comes from the tree.
-    fn walk(&mut self, top: usize, names: Names, scope: Scope) -> Result<(), String> {
+    fn walk(&mut self, top: usize, names: Names, scope: Scope) -> Result<(), NoList> {
         let merges = self.order.filters.has_merges();
         let mut stack = vec![(top, scope)];
         while let Some((directory, scope)) = stack.pop() {
@@ -268,7 +270,7 @@ impl View<'_, '_> {
     }
 
     /// How names below `target` follow from paths, when `target` itself is called `name` ("" for the dot entry).
-    fn names(&mut self, target: usize, name: &[u8]) -> Result<Names, String> {
+    fn names(&mut self, target: usize, name: &[u8]) -> Result<Names, NoList> {
         let path =
             self.at.entry(target).map_or(b"".as_slice(), |e| if e.path.is_root() { b"" } else { e.path.as_bytes() });
         if name.is_empty() {
@@ -280,13 +282,14 @@ impl View<'_, '_> {
             return Ok(Names { cut: u16::try_from(before.len()).unwrap_or(u16::MAX), prefix: 0 });
         }
         let cut = u16::try_from(path.len()).unwrap_or(u16::MAX);
-        let prefix = u16::try_from(self.found.prefixes.len()).map_err(|_| "too many path arguments".to_owned())?;
+        let prefix =
+            u16::try_from(self.found.prefixes.len()).map_err(|_| NoList::selection("too many path arguments"))?;
         self.found.prefixes.push(name.to_vec());
         Ok(Names { cut, prefix })
     }
 
     /// Lists the directories that `-R` implies, once a session (protocol 8.10.2).
-    fn imply_parents(&mut self, argument: &Argument) -> Result<(), String> {
+    fn imply_parents(&mut self, argument: &Argument) -> Result<(), NoList> {
         let mut depths: Vec<usize> = (argument.base + 1..argument.components.len()).collect();
         if argument.implied_root {
             depths.insert(0, argument.base);
@@ -295,23 +298,21 @@ impl View<'_, '_> {
             let components = argument.components.get(..depth).unwrap_or_default();
             let name = components.get(argument.base..).unwrap_or_default().join(&b'/');
             let Ok(index) = self.at.resolve(components, Last::Follow) else { continue };
-            if self.implied.contains(&(index, name.clone())) {
-                continue;
+            if self.implied.insert((index, name.clone())) {
+                let names = self.names(index, &name)?;
+                self.push(index, names, DirRole::Implied);
             }
-            let names = self.names(index, &name)?;
-            self.implied.push((index, name));
-            self.push(index, names, DirRole::Implied);
         }
         Ok(())
     }
 
-    fn enter(&mut self, scope: &Scope, directory: &[u8]) -> Result<Scope, String> {
+    fn enter(&mut self, scope: &Scope, directory: &[u8]) -> Result<Scope, NoList> {
         let filters = self.order.filters;
         if !filters.has_merges() {
             return Ok(scope.clone());
         }
         let mut read = |path: &[u8]| self.read_path(path);
-        filters.enter(scope, directory, &mut read).map_err(|error| error.to_string())
+        Ok(filters.enter(scope, directory, &mut read)?)
     }
 
     /// Reads a merge file by its path below the module root; links that leave the module are not followed.
@@ -339,4 +340,278 @@ pub(crate) fn shown(name: &[u8]) -> String {
         if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::filter::CvsExclude;
+    use crate::wire::options::Options;
+
+    /// What the module holds. A slash ends a directory, an arrow points from a symlink to its target.
+    const TREE: [&str; 24] = [
+        "abs -> /etc",
+        "cat-a/",
+        "cat-a/x",
+        "cat-b/",
+        "cat-b/y",
+        "cat.list",
+        "dangling -> nowhere",
+        "dir/",
+        "dir/.rules",
+        "dir/file",
+        "dir/keep.o",
+        "dir/sub/",
+        "dir/sub/deep/",
+        "dir/sub/deep/q",
+        "dir/sub/one.o",
+        "dir/sub-2/",
+        "dir/zero",
+        "out -> ../outside",
+        "round -> round",
+        "self -> .",
+        "sp ace",
+        "sub -> dir/sub/",
+        "top",
+        "up -> dir/sub/../file",
+    ];
+
+    /// What per-directory files say.
+    const RULES: &str = "- *.o\n- /zero\n";
+
+    fn snapshot(below: &str) -> Snapshot {
+        let mut entries: Vec<String> = TREE.iter().map(|entry| format!("{below}{entry}")).collect();
+        let parents = below.match_indices('/').map(|(at, _)| below[..=at].to_owned());
+        entries.extend(parents);
+        if !below.is_empty() {
+            entries.push("outside".to_owned());
+        }
+        entries
+            .sort_by_key(|entry| entry.split(" -> ").next().map(|path| path.trim_end_matches('/').replace('/', "\0")));
+        let mut text = "headwater snapshot 1\nrepository gentoo\nd 755 1 .\n".to_owned();
+        for entry in &entries {
+            text += &match (entry.split_once(" -> "), entry.strip_suffix('/')) {
+                (Some((path, target)), _) => format!("l 1 {target} {path}\n"),
+                (None, Some(path)) => format!("d 755 1 {path}\n"),
+                (None, None) => format!("f 644 1 0 {} {entry}\n", "0".repeat(128)),
+            };
+        }
+        Snapshot::parse(text.as_bytes()).expect("a snapshot")
+    }
+
+    /// Names in list order; a directory ends in a slash, and then `!`: named with its content, `-`: without it,
+    /// `^`: implied. Then what is said, in braces, and the error bits.
+    fn listed(below: &str, options: &str, rules: &[&str], paths: &[&str]) -> String {
+        let snapshot = snapshot(below);
+        let flags = options.chars().map(|letter| match letter {
+            'r' => Flag::Recursive,
+            'd' => Flag::Dirs,
+            'R' => Flag::Relative,
+            'i' => Flag::IgnoreMissingArgs,
+            other => panic!("{other}"),
+        });
+        let options = flags.fold(Options::default(), Options::with).list_options();
+        let rules: Vec<Vec<u8>> = rules.iter().map(|rule| rule.as_bytes().to_vec()).collect();
+        let filters = Filters::parse(&rules, CvsExclude::No).expect("rules");
+        let paths: Vec<Vec<u8>> = paths.iter().map(|path| path.as_bytes().to_vec()).collect();
+        let root = match below.trim_end_matches('/') {
+            "" => 0,
+            path => snapshot.find(crate::tree::TreePath::new(path.as_bytes()).expect("a path")).expect("a root"),
+        };
+        let order = ViewOrder { module: "mod", root, options, filters: &filters, paths: &paths };
+        let mut read = |index: usize| {
+            let entry = snapshot.entry(index).expect("an entry");
+            (entry.path.name() == b".rules").then(|| RULES.as_bytes().to_vec())
+        };
+        match select(&snapshot, &order, &mut read) {
+            Ok(selection) => told(&snapshot, &selection),
+            Err(NoList { code, text }) => format!("code {code}: {text}"),
+        }
+    }
+
+    fn told(snapshot: &Snapshot, selection: &Selection) -> String {
+        let mut told: Vec<String> = Vec::new();
+        for one in &selection.selected {
+            let entry = snapshot.entry(one.entry as usize).expect("an entry");
+            let mut buffer = Vec::new();
+            let name = String::from_utf8(selection.name(one, &entry, &mut buffer).to_vec()).expect("a name");
+            let role = match one.role {
+                DirRole::Argument => "/!",
+                DirRole::Found => "/",
+                DirRole::NoContent => "/-",
+                DirRole::Implied => "/^",
+                DirRole::NotADirectory => "",
+            };
+            told.push(name + role);
+        }
+        for (tag, text) in &selection.messages {
+            let text = String::from_utf8_lossy(text);
+            let text = text.trim_end().trim_start_matches("rsync: [sender] ").replace(" (in mod) failed", "");
+            told.push(format!("{{{tag:?} {text}}}"));
+        }
+        if selection.io_error != 0 {
+            told.push(format!("io_error {}", selection.io_error));
+        }
+        told.join(" ")
+    }
+
+    fn check(options: &str, rules: &[&str], paths: &[&str], expected: &str) {
+        // A module that is a directory of its snapshot shows the same: also what lies beside it is outside.
+        for below in ["", "in/side/"] {
+            assert_eq!(listed(below, options, rules, paths), expected, "-{options} {rules:?} {paths:?} in {below:?}");
+        }
+    }
+
+    const DIR: &str = ".rules file keep.o zero sub-2/ sub/ sub/one.o sub/deep/ sub/deep/q";
+
+    /// [`DIR`] with `before` in front of each name.
+    fn dir(before: &str) -> String {
+        DIR.split(' ').map(|name| format!("{before}{name}")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn arguments_are_listed_by_their_last_component() {
+        check("r", &[], &["mod/top"], "top");
+        check("r", &[], &["mod/dir"], &format!("dir/! {}", dir("dir/")));
+        check("r", &[], &["mod/dir/"], &format!("./! {DIR}"));
+        check("r", &[], &["mod/dir/."], &format!("./! {DIR}"));
+        check("r", &[], &["mod/dir/sub/deep"], "deep/! deep/q");
+        check("r", &[], &["mod//dir/./sub//deep/"], "./! q");
+        check("r", &[], &["mod/cat-a", "mod/top", "mod/cat-a"], "cat-a/! cat-a/x top cat-a/! cat-a/x");
+        check(
+            "r",
+            &[],
+            &["mod/dir/sub", "mod/dir/sub/deep/"],
+            "sub/! sub/one.o sub/deep/! sub/deep/q ./! q".replace("sub/deep/!", "sub/deep/").as_str(),
+        );
+        check("r", &[], &["mod/cat-a mod/top"], "cat-a/! cat-a/x top");
+        check(
+            "r",
+            &[],
+            &["top", "module/x"],
+            "top {ErrorXfer change_dir \"module\": No such file or directory (2)} io_error 1",
+        );
+    }
+
+    #[test]
+    fn no_argument_leads_out_of_the_module() {
+        check("r", &[], &["mod/../top"], "top");
+        check("r", &[], &["mod/../../outside"], "{ErrorXfer link_stat \"outside\": No such file or directory (2)}");
+        check("r", &[], &["mod/dir/../top"], "top");
+        check("r", &[], &["mod/out"], "out");
+        check("r", &[], &["mod/out/"], "{ErrorXfer change_dir \"out\": No such file or directory (2)} io_error 1");
+        check(
+            "r",
+            &[],
+            &["mod/abs/passwd"],
+            "{ErrorXfer change_dir \"abs\": No such file or directory (2)} io_error 1",
+        );
+        check(
+            "r",
+            &[],
+            &["mod/self/out/x"],
+            "{ErrorXfer change_dir \"self/out\": No such file or directory (2)} io_error 1",
+        );
+        check("r", &[], &["mod/round/x"], "{ErrorXfer change_dir \"round\": No such file or directory (2)} io_error 1");
+    }
+
+    #[test]
+    fn symlinks_are_followed_on_the_way_and_listed_at_the_end() {
+        check("r", &[], &["mod/sub"], "sub");
+        check("r", &[], &["mod/sub/"], "./! one.o deep/ deep/q");
+        check("r", &[], &["mod/sub/deep"], "deep/! deep/q");
+        check("r", &[], &["mod/self/self/sub/one.o"], "one.o");
+        check("r", &[], &["mod/up"], "up");
+        check("r", &[], &["mod/dangling"], "dangling");
+        check("rR", &[], &["mod/sub/deep"], "sub/^ sub/deep/! sub/deep/q");
+        check("rR", &[], &["mod/sub/"], "sub/! sub/one.o sub/deep/ sub/deep/q");
+        check("rR", &["- one.o"], &["mod/self/sub/"], "self/^ self/sub/! self/sub/deep/ self/sub/deep/q");
+    }
+
+    #[test]
+    fn relative_names_carry_their_parents_once() {
+        check("rR", &[], &["mod/dir/sub/one.o"], "dir/^ dir/sub/^ dir/sub/one.o");
+        check("rR", &[], &["mod/dir/file", "mod/dir/zero"], "dir/^ dir/file dir/zero");
+        check("rR", &[], &["mod/dir/./sub/one.o"], "sub/^ sub/one.o");
+        check("rR", &[], &["mod/./dir/file"], "./^ dir/^ dir/file");
+        check("rR", &[], &["mod/dir/sub/./"], "./! one.o deep/ deep/q");
+        check("rR", &[], &["mod/dir/sub/deep/"], "dir/^ dir/sub/^ dir/sub/deep/! dir/sub/deep/q");
+        check("R", &[], &["mod/dir/sub"], "{Info skipping directory dir/sub}");
+        check("rR", &["- sub"], &["mod/dir/sub"], "");
+        check("rR", &["- dir/"], &["mod/dir/file"], "dir/^ dir/file");
+        check("rR", &[], &["mod/dir/no"], "{ErrorXfer link_stat \"dir/no\": No such file or directory (2)}");
+        check("rR", &[], &["mod/top/x"], "{ErrorXfer link_stat \"top/x\": Not a directory (20)} io_error 1");
+    }
+
+    #[test]
+    fn wildcards_stand_for_what_is_there() {
+        check("r", &[], &["mod/cat*"], "cat-a/! cat-a/x cat-b/! cat-b/y cat.list");
+        check("r", &[], &["mod/cat*/"], "./! x ./! y");
+        check("r", &[], &["mod/cat*/x"], "x {ErrorXfer link_stat \"/cat-b/x\": No such file or directory (2)}");
+        check(
+            "r",
+            &[],
+            &["mod/d?r/s*/deep"],
+            "deep/! deep/q {ErrorXfer link_stat \"/dir/sub-2/deep\": No such file or directory (2)}",
+        );
+        check("r", &[], &["mod/sp[ ]ace"], "sp ace");
+        check("r", &[], &["mod/su?/"], "./! one.o deep/ deep/q");
+        check(
+            "r",
+            &[],
+            &["mod/*/.rules"],
+            ".rules {ErrorXfer link_stat \"/cat-a/.rules\": No such file or directory (2)} \
+            {ErrorXfer link_stat \"/cat-b/.rules\": No such file or directory (2)} \
+            {ErrorXfer link_stat \"/self/.rules\": No such file or directory (2)} \
+            {ErrorXfer link_stat \"/sub/.rules\": No such file or directory (2)}",
+        );
+        check("r", &[], &["mod/no*"], "{ErrorXfer link_stat \"no*\": No such file or directory (2)}");
+        check("rR", &[], &["mod/cat-[ab]/"], "cat-a/! cat-a/x cat-b/! cat-b/y");
+    }
+
+    #[test]
+    fn without_recursion_directories_are_skipped_or_stand_for_themselves() {
+        check("", &[], &["mod/dir"], "{Info skipping directory dir}");
+        check("", &[], &["mod/"], "{Info skipping directory .}");
+        check("", &[], &["mod/dir/file"], "file");
+        check("d", &[], &["mod/dir"], "dir/-");
+        check("d", &[], &["mod/dir/"], "./! .rules file keep.o zero sub-2/- sub/-");
+        check("dR", &[], &["mod/dir/sub/"], "dir/^ dir/sub/! dir/sub/one.o dir/sub/deep/-");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_only_trouble_stops_deletion() {
+        check("r", &[], &["mod/no"], "{ErrorXfer link_stat \"no\": No such file or directory (2)}");
+        check(
+            "r",
+            &[],
+            &["mod/dir/no", "mod/top"],
+            "top {ErrorXfer link_stat \"/dir/no\": No such file or directory (2)}",
+        );
+        check("r", &[], &["mod/no/"], "{ErrorXfer change_dir \"no\": No such file or directory (2)} io_error 1");
+        check("r", &[], &["mod/no/x"], "{ErrorXfer change_dir \"no\": No such file or directory (2)} io_error 1");
+        check("r", &[], &["mod/top/"], "{ErrorXfer change_dir \"top\": Not a directory (20)} io_error 1");
+        check("r", &[], &["mod/dir/file/x"], "{ErrorXfer change_dir \"dir/file\": Not a directory (20)} io_error 1");
+        check("ri", &[], &["mod/no", "mod/dir/no"], "");
+        check("ri", &[], &["mod/no/x"], "{ErrorXfer change_dir \"no\": No such file or directory (2)} io_error 1");
+    }
+
+    #[test]
+    fn rules_hide_what_they_name_and_files_of_rules_what_is_below() {
+        check("r", &["- *.o"], &["mod/dir/"], "./! .rules file zero sub-2/ sub/ sub/deep/ sub/deep/q");
+        check("r", &["- /sub/"], &["mod/dir/"], "./! .rules file keep.o zero sub-2/");
+        check("r", &["- /dir/sub/"], &["mod/dir"], "dir/! dir/.rules dir/file dir/keep.o dir/zero dir/sub-2/");
+        check("r", &["+ */", "+ q", "- *"], &["mod/dir/"], "./! sub-2/ sub/ sub/deep/ sub/deep/q");
+        check("r", &["- top"], &["mod/top", "mod/cat-a"], "cat-a/! cat-a/x");
+        check("r", &["- dir"], &["mod/dir/"], &format!("./! {DIR}"));
+        check("r", &[": .rules"], &["mod/dir/"], "./! .rules file sub-2/ sub/ sub/deep/ sub/deep/q");
+        check(
+            "r",
+            &[": .rules"],
+            &["mod/dir"],
+            "dir/! dir/.rules dir/file dir/sub-2/ dir/sub/ dir/sub/deep/ dir/sub/deep/q",
+        );
+        check("r", &[":n .rules"], &["mod/dir/"], "./! .rules file sub-2/ sub/ sub/one.o sub/deep/ sub/deep/q");
+        check("r", &[": /.rules"], &["mod/dir/sub/"], "./! deep/ deep/q");
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! `kill -9` between any two steps of a publish must leave the old heads; to prove it, a test starts the program with
 //! one of these names and finds it dead there. A point that is not named costs one load. In builds without debug
-//! assertions [`reach`] is empty and nothing can be armed.
+//! assertions `reach` is empty and nothing can be armed.
 //! Deliberately absent: errors instead of death, delays, counters. A full disk is made with a small file system.
 
 /// A place in the store's code.

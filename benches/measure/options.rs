@@ -1,0 +1,43 @@
+//! What a bench program was asked for.
+//!
+//! `cargo bench` gives `--bench` to every program. Without it (`cargo test --benches`) nobody wants to wait for a
+//! measurement, so the program only shows that it works, as with `--quick`.
+
+use anyhow::{Context, bail};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// Files of the sample tree.
+    pub(crate) files: u64,
+    /// Rounds that count.
+    pub(crate) rounds: usize,
+    /// Rounds before them.
+    pub(crate) warm_up: usize,
+    /// Clients that come at once.
+    pub(crate) crowd: usize,
+    /// Files that are changed for a publication.
+    pub(crate) changed: usize,
+}
+
+const FULL: Options = Options { files: 150_000, rounds: 5, warm_up: 1, crowd: 50, changed: 1_500 };
+const QUICK: Options = Options { files: 1_000, rounds: 1, warm_up: 0, crowd: 8, changed: 20 };
+
+impl Options {
+    /// From the command line.
+    pub(crate) fn read() -> anyhow::Result<Options> {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let measuring = words.iter().any(|word| word == "--bench") && !words.iter().any(|word| word == "--quick");
+        let mut options = if measuring { FULL } else { QUICK };
+        let mut words = words.iter().filter(|word| !["--bench", "--quick"].contains(&word.as_str()));
+        while let Some(word) = words.next() {
+            let mut number = || words.next().and_then(|word| word.parse().ok()).context("a number is missing");
+            match word.as_str() {
+                "--files" => options.files = number()?,
+                "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
+                other => bail!("{other:?} is none of --quick, --files N, --rounds N"),
+            }
+        }
+        Ok(options)
+    }
+}

@@ -1,0 +1,165 @@
+//! The two servers: rsyncd and a node, each a process that ends when its value is dropped.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use rustix::process::Signal;
+
+use super::clients::{run_one, signal};
+use super::proc;
+
+/// The module that both serve.
+pub(crate) const MODULE: &str = "gentoo-portage";
+
+/// Longest wait for a server to start, to end, or to be done with its clients.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a server gets to put away what the last client left, before its time is read.
+const REST: Duration = Duration::from_millis(50);
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    /// From the start of the process to the first connection that was let into the module.
+    pub(crate) start: Duration,
+}
+
+/// A port that is free now.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+impl Server {
+    /// `rsync --daemon`, serving `tree`, with its files in `work`.
+    pub(crate) fn rsyncd(work: &Path, tree: &Path) -> anyhow::Result<Server> {
+        let (address, config) = (free_address()?, work.join("rsyncd.conf"));
+        // As root it would become `nobody`, who may not be let into this directory.
+        let user = if rustix::process::getuid().is_root() { "uid = 0\ngid = 0\n" } else { "" };
+        let text = format!(
+            "use chroot = no\nmax connections = 0\nreverse lookup = no\nlog file = {log}\n{user}\
+             [{MODULE}]\npath = {tree}\nread only = yes\n",
+            log = work.join("rsyncd.log").display(),
+            tree = tree.display(),
+        );
+        fs::write(&config, text)?;
+        let mut command = Command::new("rsync");
+        command.args(["--daemon", "--no-detach", "--address=127.0.0.1"]);
+        command.arg(format!("--port={}", address.port())).arg(format!("--config={}", config.display()));
+        Server::start(&mut command, address, &work.join("rsyncd.err"))
+    }
+
+    /// A node, with its data in `dir`, which [`init`] made.
+    pub(crate) fn headwater(dir: &Path) -> anyhow::Result<Server> {
+        let address = free_address()?;
+        let mut command = headwater(dir, "run");
+        command.args(["--listen-rsync", &address.to_string(), "--log-filter", "warn"]);
+        Server::start(&mut command, address, &dir.with_extension("err"))
+    }
+
+    fn start(command: &mut Command, address: SocketAddr, errors: &Path) -> anyhow::Result<Server> {
+        let start = Instant::now();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(errors)?).spawn()?;
+        let mut server = Server { child, address, start: Duration::ZERO };
+        while greet(address).is_err() {
+            if start.elapsed() > PATIENCE || server.child.try_wait()?.is_some() {
+                bail!("a server did not start: {}", fs::read_to_string(errors).unwrap_or_default());
+            }
+            park_timeout(Duration::from_millis(1));
+        }
+        server.start = start.elapsed();
+        Ok(server)
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What clients are told.
+    pub(crate) fn url(&self) -> String {
+        format!("rsync://{}/{MODULE}/", self.address)
+    }
+
+    /// Processor time so far, all children counted; waits until none is left.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        park_timeout(REST);
+        while !proc::children(self.child.id())?.is_empty() {
+            if start.elapsed() > PATIENCE {
+                bail!("a server's children do not end");
+            }
+            park_timeout(Duration::from_millis(5));
+        }
+        proc::cpu(self.child.id())
+    }
+
+    /// Memory now, in bytes, all children counted.
+    pub(crate) fn pss(&self) -> anyhow::Result<u64> {
+        proc::pss(self.child.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        signal(self.child.id(), Signal::TERM);
+        let start = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if start.elapsed() > PATIENCE {
+                // It was asked kindly.
+                let _ = self.child.kill();
+            }
+            park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A command of the node in `dir`.
+pub(crate) fn headwater(dir: &Path, command: &str) -> Command {
+    let mut made = Command::new(env!("CARGO_BIN_EXE_headwater"));
+    made.arg(command).arg("--dir").arg(dir).env_clear();
+    made
+}
+
+/// Makes a node; gives its data directory.
+pub(crate) fn init(work: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let dir = work.join(name);
+    let key = work.join(format!("{name}.key"));
+    if key.exists() {
+        fs::remove_file(&key)?;
+    }
+    run_one(headwater(&dir, "init").arg("--admin-key").arg(key), PATIENCE)?;
+    Ok(dir)
+}
+
+/// Has a node publish a tree.
+pub(crate) fn import(dir: &Path, tree: &Path) -> Command {
+    let mut command = headwater(dir, "import");
+    command.args(["--repository", "gentoo"]).arg(tree);
+    command
+}
+
+/// Connects and says hello; a server that answers is there. The module may have nothing to show yet.
+fn greet(address: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("@RSYNCD: 30.0\n{MODULE}\n").as_bytes())?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            bail!("the server hung up");
+        }
+        if line.starts_with("@RSYNCD: OK") || line.starts_with("@ERROR") {
+            return Ok(());
+        }
+    }
+}
