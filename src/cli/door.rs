@@ -4,6 +4,7 @@
 //! node cannot start meanwhile; the other way round the node answers, and the store is left alone.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
@@ -16,6 +17,12 @@ use crate::node::local::Local;
 
 /// The socket's name in the data directory.
 pub(super) const SOCKET: &str = "control.sock";
+
+/// How long a command waits for another process that has the store.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The one who answers.
 pub(super) enum Door {
@@ -59,12 +66,23 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 impl Door {
-    /// Connects to the node that runs on `dir`, or else opens the store there.
+    /// Connects to the node that runs on `dir`, or else opens the store there. While another process has the store and
+    /// does not answer, it is a command that will end or a node that is about to: both are waited for a little.
     pub(super) fn open(dir: &Path) -> anyhow::Result<Door> {
-        match NodeDoor::open(dir) {
-            Ok(node) => Ok(Door::Node(Box::new(node))),
-            Err(error) if is_no_node(&error) => Ok(Door::Here(Box::new(Local::open(dir)?))),
-            Err(error) => Err(error),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match NodeDoor::open(dir) {
+                Ok(node) => return Ok(Door::Node(Box::new(node))),
+                Err(error) if is_no_node(&error) => {}
+                Err(error) => return Err(error),
+            }
+            match Local::open(dir) {
+                Ok(local) => return Ok(Door::Here(Box::new(local))),
+                Err(error) if error.is_locked() && Instant::now() < deadline => {
+                    runtime()?.block_on(tokio::time::sleep(PAUSE));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 

@@ -18,8 +18,10 @@ pub(super) fn run(place: &Place, args: &RunArgs) -> anyhow::Result<()> {
     let config = sources.load()?;
     let relog = logging::start(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(serve(RunOrder { sources, config, relog }))?;
-    Ok(())
+    let served = runtime.block_on(Box::pin(serve(RunOrder { sources, config, relog })));
+    // What was cut may still hold a thread; the store survives the end of the process at any moment.
+    runtime.shutdown_background();
+    Ok(served?)
 }
 
 /// The keys that the command line sets. A flag that is given several times is a list.

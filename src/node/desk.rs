@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock;
 use super::config::{Config, Sources};
 use super::error::NodeError;
+use super::give_back::give_back;
 use super::intake;
 use super::modules;
 use super::publisher::{self, Board, Publisher};
@@ -240,6 +241,7 @@ impl Front {
             Job::Sweep => {
                 working.spawn_blocking(move || {
                     publisher::sweep(&mut publisher, modules::keep(&config));
+                    give_back();
                     silent(publisher, &config, &before)
                 });
             }
@@ -317,6 +319,9 @@ fn import(
         }
     };
     let look = look(&publisher, config, before);
+    if swept == Swept::No {
+        give_back();
+    }
     let answer = Box::new(move || drop(reply.send(result.map_err(|error| error.refusal()))));
     DoneJob { publisher, look, config: None, swept, answer }
 }

@@ -152,6 +152,11 @@ impl NodeError {
         }
     }
 
+    /// Whether another process has the data directory at this moment.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, NodeError::Store(StoreError::Locked { .. }))
+    }
+
     fn todo(&self) -> String {
         match self {
             NodeError::Config(error) => error.todo().to_owned(),

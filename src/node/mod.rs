@@ -21,6 +21,7 @@ pub mod demo;
 mod demo_check;
 mod desk;
 pub mod error;
+mod give_back;
 pub mod init;
 pub mod intake;
 pub mod local;

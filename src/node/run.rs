@@ -4,19 +4,22 @@
 //! addresses. On SIGTERM or Ctrl-C nothing new is accepted and running transfers get the drain time; a
 //! second signal cuts them. SIGHUP takes changed configuration in, as `headwater reload` does.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::config::{Config, LogConfig, Sources};
 use super::desk::{self, Desk};
 use super::error::NodeError;
-use super::publisher::Publisher;
+use super::give_back::give_back;
+use super::publisher::{Board, Publisher};
 use super::tasks::Tasks;
 use super::transfer_log;
 use crate::control::{self, Request};
@@ -30,6 +33,12 @@ const READERS: usize = 8;
 
 /// Orders that wait for the node.
 const ORDERS: usize = 32;
+
+/// How long a start waits for a command that has the data directory: an import without a node takes seconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the loops get beyond the drain time before they are cut.
 const GRACE: Duration = Duration::from_secs(5);
@@ -77,16 +86,7 @@ impl Node {
         let RunOrder { sources, config, relog } = order;
         let dir = sources.dir.clone();
         let config = Arc::new(config);
-        let opened = tokio::task::spawn_blocking({
-            let (dir, config) = (dir.clone(), config.clone());
-            move || {
-                let publisher = Publisher::open(&dir, &config.name)?;
-                let look = desk::look(&publisher, &config, &Published::default())?;
-                Ok::<_, NodeError>((publisher, look, Readers::open(&dir, READERS)?))
-            }
-        });
-        let (publisher, (board, published), readers) =
-            opened.await.map_err(|error| NodeError::Loop { name: "the start", why: error.to_string() })??;
+        let (publisher, (board, published), readers) = open_store(&dir, &config).await?;
         let doors = Doors::open(&config.listen.rsync)?;
         let addresses = doors.addresses();
         let socket = dir.join(SOCKET);
@@ -168,6 +168,41 @@ impl Node {
         drop(kept);
         result
     }
+}
+
+/// What a start reads from the data directory.
+type Opened = (Publisher, (Board, Published), Readers);
+
+/// Opens the store. A command that has it is waited for, since it will end; another node is not.
+async fn open_store(dir: &Path, config: &Arc<Config>) -> Result<Opened, NodeError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    let mut told = false;
+    loop {
+        let (at, with) = (dir.to_owned(), config.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            let publisher = Publisher::open(&at, &with.name)?;
+            let look = desk::look(&publisher, &with, &Published::default())?;
+            let readers = Readers::open(&at, READERS)?;
+            give_back();
+            Ok::<_, NodeError>((publisher, look, readers))
+        });
+        let opened = opened.await.map_err(|error| NodeError::Loop { name: "the start", why: error.to_string() })?;
+        match opened {
+            Err(error) if error.is_locked() && Instant::now() < deadline && !node_runs(dir).await => {
+                if !told {
+                    tracing::info!(%error, "waiting for the command that has the data directory");
+                    told = true;
+                }
+                sleep(LOCK_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether somebody answers at the operators' door.
+async fn node_runs(dir: &Path) -> bool {
+    tokio::net::UnixStream::connect(dir.join(SOCKET)).await.is_ok()
 }
 
 /// The signals that a node obeys.

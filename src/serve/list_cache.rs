@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -134,12 +134,11 @@ enum Slot {
     Ready {
         listing: Arc<Listing>,
         used: u64,
+        /// The generation that it lists: once nobody is served that, nobody asks for the list either.
+        of: Weak<Current>,
     },
     /// Somebody waits for it; `work` is there until its build begins.
-    Wanted {
-        waiting: Vec<oneshot::Sender<Listed>>,
-        work: Option<Box<Work>>,
-    },
+    Wanted { waiting: Vec<oneshot::Sender<Listed>>, work: Option<Box<Work>> },
 }
 
 struct Owner {
@@ -150,7 +149,7 @@ struct Owner {
     /// What is to be built, in the order in which it was asked for.
     queue: VecDeque<Key>,
     builds: JoinSet<Listed>,
-    building: HashMap<Id, Key>,
+    building: HashMap<Id, (Key, Weak<Current>)>,
     bytes: usize,
     limit: usize,
     clock: u64,
@@ -177,7 +176,7 @@ impl Owner {
         self.clock += 1;
         self.limit = limit;
         match self.slots.get_mut(&key) {
-            Some(Slot::Ready { listing, used }) => {
+            Some(Slot::Ready { listing, used, .. }) => {
                 self.by_use.remove(used);
                 *used = self.clock;
                 self.by_use.insert(self.clock, key);
@@ -203,8 +202,9 @@ impl Owner {
             waiting.retain(|reply| !reply.is_closed());
             match work.take() {
                 Some(work) if !waiting.is_empty() => {
+                    let of = Arc::downgrade(&work.current);
                     let task = self.builds.spawn(build_one(*work, self.readers.clone()));
-                    self.building.insert(task.id(), key);
+                    self.building.insert(task.id(), (key, of));
                 }
                 _ => {
                     self.slots.remove(&key);
@@ -221,7 +221,7 @@ impl Owner {
                 (error.id(), Err(NoList::ours()))
             }
         };
-        let Some(key) = self.building.remove(&id) else { return };
+        let Some((key, of)) = self.building.remove(&id) else { return };
         if let Some(Slot::Wanted { waiting, .. }) = self.slots.remove(&key) {
             for reply in waiting {
                 let _ = reply.send(listed.clone());
@@ -233,12 +233,22 @@ impl Owner {
             self.clock += 1;
             self.bytes += listing.weight();
             self.by_use.insert(self.clock, key);
-            self.slots.insert(key, Slot::Ready { listing, used: self.clock });
+            self.slots.insert(key, Slot::Ready { listing, used: self.clock, of });
             self.shrink();
         }
     }
 
+    /// Forgets lists of generations that are served no more, then what was not used for longest.
     fn shrink(&mut self) {
+        let (by_use, bytes) = (&mut self.by_use, &mut self.bytes);
+        self.slots.retain(|_, slot| match slot {
+            Slot::Ready { listing, used, of } if of.strong_count() == 0 => {
+                by_use.remove(used);
+                *bytes -= listing.weight();
+                false
+            }
+            _ => true,
+        });
         while self.bytes > self.limit {
             let Some((_, key)) = self.by_use.pop_first() else { return };
             if let Some(Slot::Ready { listing, .. }) = self.slots.remove(&key) {
@@ -416,7 +426,8 @@ mod tests {
         owner.start();
         assert_eq!(owner.builds.len(), BUILDERS);
         // One is ended as a panic would end it; who waits for the third has gone meanwhile.
-        let broken = owner.slots.keys().find(|key| owner.building.values().next() == Some(key)).copied();
+        let broken =
+            owner.slots.keys().find(|key| owner.building.values().next().map(|(key, _)| key) == Some(key)).copied();
         drop(gone);
         owner.builds.abort_all();
         while let Some(ended) = owner.builds.join_next_with_id().await {
