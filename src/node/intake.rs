@@ -88,10 +88,7 @@ pub(super) fn import(
         &fetch::ImportOrder {
             source: &order.source,
             leave_out: &leave_out,
-            trust: match order.compare {
-                Compare::SizeAndTime => Trust::Witness,
-                Compare::Contents => Trust::ReadAll,
-            },
+            trust: trust(order.compare),
             previous: previous.snapshot(),
             witness: witness.as_ref(),
             threads: None,
@@ -135,11 +132,19 @@ pub(super) fn import(
             Ok(NewHead { text: publisher.identity.sign_head(head), source: source.clone() })
         })
         .collect::<Result<Vec<_>, NodeError>>()?;
+    let located: Vec<Located> = staged.located().cloned().collect();
     let published = staged.publish(heads, Some(&witness))?;
     report.outcome = ImportOutcome::Published(published.iter().map(|p| (p.channel.clone(), p.generation)).collect());
-    publisher.refresh()?;
+    publisher.refresh_with(&located)?;
     report.elapsed = start.elapsed();
     Ok(report)
+}
+
+fn trust(compare: Compare) -> Trust {
+    match compare {
+        Compare::SizeAndTime => Trust::Witness,
+        Compare::Contents => Trust::ReadAll,
+    }
 }
 
 fn stamp_path() -> TreePath<'static> {

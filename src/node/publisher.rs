@@ -82,13 +82,18 @@ impl Publisher {
 
     /// Loads what each channel's head shows; what is loaded already is kept. Nothing changes if that fails.
     pub(super) fn refresh(&mut self) -> Result<(), NodeError> {
+        self.refresh_with(&[])
+    }
+
+    /// The same, with what was just published and need not be read back.
+    pub(super) fn refresh_with(&mut self, fresh: &[Located]) -> Result<(), NodeError> {
         let heads = self.store.heads()?;
         let names: Vec<ChannelName> = self.topology.channels.iter().map(|channel| channel.name.clone()).collect();
         let mut shown = Vec::with_capacity(names.len());
         for channel in names {
             let head = heads.iter().find(|head| head.channel == channel).cloned();
             let newest = match head {
-                Some(head) => Some((head.clone(), self.load(&head, &shown)?)),
+                Some(head) => Some((head.clone(), self.load(&head, &shown, fresh)?)),
                 None => None,
             };
             shown.push(Shown { channel, newest });
@@ -98,7 +103,7 @@ impl Publisher {
     }
 
     /// A generation, ready to be served: as it is loaded, or located beside what is loaded.
-    fn load(&self, head: &Publication, beside: &[Shown]) -> Result<Arc<Current>, NodeError> {
+    fn load(&self, head: &Publication, beside: &[Shown], fresh: &[Located]) -> Result<Arc<Current>, NodeError> {
         let loaded = || beside.iter().chain(&self.channels).filter_map(|shown| shown.newest.as_ref());
         if let Some((_, current)) =
             self.channels.iter().filter_map(|shown| shown.newest.as_ref()).find(|(publication, _)| {
@@ -109,9 +114,11 @@ impl Publisher {
         }
         let same = loaded().find(|(publication, _)| publication.snapshot == head.snapshot);
         let near = loaded().find(|(publication, _)| publication.channel.repository() == head.channel.repository());
-        let located = match same {
-            Some((_, current)) => current.located.clone(),
-            None => self.locate(head, near.map(|(_, current)| &current.located))?,
+        let published = fresh.iter().find(|located| located.snapshot().id() == head.snapshot);
+        let located = match (same, published) {
+            (Some((_, current)), _) => current.located.clone(),
+            (None, Some(located)) => located.clone(),
+            (None, None) => self.locate(head, near.map(|(_, current)| &current.located))?,
         };
         let missing = located.missing().count();
         if missing > 0 {
