@@ -4,7 +4,7 @@
 //! some files were changed: once to be timed, and once to see when new connections get the new generation. Then it is
 //! started again. `rsync -a` copies and leaves the writing to the kernel; an import is durable when it is done.
 //!
-//!     cargo bench --bench import              150,000 files, 5 rounds: about 5 minutes
+//!     cargo bench --bench import              150,000 files, 5 rounds: a quarter of an hour
 //!     cargo bench --bench import -- --quick   shows that it works, in seconds
 
 #[allow(dead_code, reason = "each program uses its part")]

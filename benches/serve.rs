@@ -4,7 +4,7 @@
 //! clients of a crowd share it: they only read it. Measured are the clients' wall time, the server's processor time with
 //! all its children, and the server's memory above what it took before they came.
 //!
-//!     cargo bench --bench serve              150,000 files, 5 rounds: about 25 minutes
+//!     cargo bench --bench serve              150,000 files, 5 rounds: half an hour
 //!     cargo bench --bench serve -- --quick   shows that it works, in seconds
 
 #[allow(dead_code, reason = "each program uses its part")]
