@@ -16,8 +16,9 @@ pub const BLOCK_MAX: u32 = 131_072;
 pub const STRONG_MAX: u32 = 16;
 /// Most blocks that a header may announce: twice what stock clients produce for 1 TiB (protocol 9.2).
 pub const COUNT_MAX: u32 = 1 << 24;
-/// Most blocks that are kept for matching: at the stock block size that is a file of 128 GiB, and 20 MiB of memory.
-pub const MAX_BLOCKS: u32 = 1 << 20;
+/// Most blocks that are kept for matching: stock clients make so many for a file of 16 GiB. They take 2.5 MiB, which each
+/// client can make this side hold.
+pub const MAX_BLOCKS: u32 = 1 << 17;
 
 /// Why a block header cannot be right (protocol 9.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -332,9 +333,9 @@ mod tests {
         let mut input = stream.as_slice();
         assert!(set.fill(&mut input));
         assert!(input.is_empty());
-        assert_eq!(set.weak().len(), 1 << 20);
+        assert_eq!(set.weak().len(), 1 << 17);
         assert!(set.memory() <= 8 << 20);
-        assert_eq!(set.weak_of(1 << 20), None);
+        assert_eq!(set.weak_of(MAX_BLOCKS), None);
     }
 
     #[test]

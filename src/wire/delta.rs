@@ -4,8 +4,9 @@
 //! that no block has that sum. Only where one has it, a strong sum is made and the blocks with that weak sum are looked
 //! at, the one after the previous match first, since runs code shorter.
 //! Invariants: tokens put together are the content, whatever the sums say; a block is named only when its weak and
-//! strong sum agree and the window is exactly as long; memory stays below two blocks and 160 KiB, and work below a fixed
-//! amount for each byte: a list made to cost more is not searched any further, and literals are always correct.
+//! strong sum agree and the window is exactly as long; memory stays below two blocks, 160 KiB and 16 bytes for each
+//! block that is kept, and work below a fixed amount for each byte: a list made to cost more is not searched any
+//! further, and literals are always correct.
 //! Absent on purpose: the content's sum, and any knowledge of how tokens look on the wire.
 
 use super::sums::{Rolling, SeedOrder, SumHead, SumKind, SumSet};
@@ -179,6 +180,9 @@ impl Search {
                 Some(block) => {
                     self.tell_until(self.at, emit);
                     self.tell_match(block, self.block, emit);
+                    if self.work == 0 {
+                        return;
+                    }
                 }
                 None if self.work == 0 => return,
                 None => self.rolling = Some(rolling),
@@ -200,10 +204,9 @@ impl Search {
             let digest = digest.get_or_insert_with(|| kind.block(seed, order, window));
             digest.as_bytes().starts_with(self.sums.strong_of(*block))
         });
-        if found.is_none() {
-            let hashed = if digest.is_some() { wide(self.block) } else { 0 };
-            self.work = self.work.saturating_sub(hashed + seen * WORK_PER_CANDIDATE);
-        }
+        // A block that is found has paid for the bytes that were hashed, but not for the candidates before it.
+        let hashed = if found.is_none() && digest.is_some() { wide(self.block) } else { 0 };
+        self.work = self.work.saturating_sub(hashed + seen * WORK_PER_CANDIDATE);
         found
     }
 
@@ -516,6 +519,33 @@ mod tests {
         assert!(matcher.search.is_none());
         matcher.finish(&mut emit);
         assert_eq!(length, 1 << 20);
+    }
+
+    /// Every window matches, but only as the last of a thousand candidates.
+    #[test]
+    fn a_list_whose_matches_cost_work_is_given_up() {
+        let mut stream = Vec::new();
+        for block in 0..1_000 {
+            stream.extend_from_slice(&Rolling::of(b"a").value().to_le_bytes());
+            let sum = SumKind::Md5.block(1, SeedOrder::Before, if block == 999 { b"a" } else { b"b" });
+            stream.extend_from_slice(sum.as_bytes());
+        }
+        let mut set = SumSet::begin(SumHead::new(1_000, 1, 16, 0).expect("legal"), SumKind::Md5);
+        assert!(set.fill(&mut stream.as_slice()));
+        let mut matcher = matcher(set, Placement::Free);
+        let (mut matched, mut length) = (0_usize, 0);
+        let mut emit = |token: Token<'_>| match token {
+            Token::Literal(data) => length += data.len(),
+            Token::Copy { content, .. } => {
+                matched += 1;
+                length += content.len();
+            }
+        };
+        matcher.feed(&[b'a'; 1 << 16], &mut emit);
+        assert!(matcher.search.is_none());
+        matcher.finish(&mut emit);
+        assert_eq!(length, 1 << 16);
+        assert!(matched < 1 << 13, "{matched}");
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub enum WireError {
     #[error("deletion statistics that are out of place or out of range")]
     DeletionStatistics,
     /// The compressor gave up, for want of memory.
-    #[error("compressing file data: {0}")]
+    #[error("{0}")]
     Tokens(#[from] TokenError),
     /// The stream ended before the goodbye (protocol 10.6).
     #[error("connection closed by the client while {during}")]

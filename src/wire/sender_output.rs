@@ -56,6 +56,9 @@ impl Output {
 
     /// Where bytes of the data stream are appended; a frame is opened if there is none.
     pub(super) fn data(&mut self) -> &mut Vec<u8> {
+        if self.open.len() >= CHUNK {
+            self.seal();
+        }
         if self.open.capacity() == 0 {
             self.open.reserve(SMALL);
         }

@@ -1,7 +1,8 @@
 //! zstd as rsync uses it: one stream for the whole session, flushed and never ended (protocol 9.7.4).
 //!
 //! Sessions that send nothing are the most frequent ones, so both contexts are made at the first byte.
-//! Invariant: no window above 8 MiB, neither made (levels stop at 19) nor accepted.
+//! Invariant: no window above 8 MiB, neither made nor accepted; and a client's wish for a high level does not cost this
+//! side memory: levels stop at 6.
 //! Absent on purpose: the history of matched blocks, which zstd does not have here.
 
 use zstd::stream::raw::{Decoder, Encoder, InBuffer, Operation, OutBuffer};
@@ -12,8 +13,9 @@ use super::tokens::TokenError;
 /// Level without a wish, as stock has it.
 const DEFAULT_LEVEL: i32 = 3;
 
-/// The levels that are made: higher ones take windows above 8 MiB, which receivers may refuse (protocol 9.7.4).
-const LEVELS: (i32, i32) = (-50, 19);
+/// The levels that are made. The length of a session is not known, so a level takes all of its tables: 6 some 5 MiB for
+/// each client, 19 about 90 (protocol 14.2). Any level is the sender's own choice.
+const LEVELS: (i32, i32) = (-50, 6);
 
 /// Largest window that a peer can demand, as a power of two: 8 MiB (protocol 9.7.4).
 const WINDOW_LOG: u32 = 23;

@@ -65,7 +65,7 @@ impl Codec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
     /// The compressor gave up, most likely for want of memory.
-    #[error("compressing file data failed")]
+    #[error("compressing file data failed, most likely for want of memory; ask again, or without -z")]
     Compress,
     /// The compressed data is damaged, or wants a larger window than we grant.
     #[error("decompressing file data failed")]
@@ -97,7 +97,7 @@ enum Coding {
 }
 
 impl TokenWriter {
-    /// `level` is the client's wish and is clamped: 1 to 9 for zlib and zlibx, up to 19 for zstd. The protocol matters
+    /// `level` is the client's wish and is clamped: 1 to 9 for zlib and zlibx, up to 6 for zstd. The protocol matters
     /// only for zlib's history.
     #[must_use]
     pub fn new(codec: Codec, level: Option<i32>, protocol: Protocol) -> Self {
