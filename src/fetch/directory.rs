@@ -1,9 +1,8 @@
-//! Taking a local directory in: walk, plan, read.
+//! Taking a local directory in: walk, plan, read, and look whether it stood still meanwhile.
 //!
 //! The walk and the reading use all cores; the store is written by the caller's thread alone. What can be told by stat
 //! is not read. The result is a value: whether it becomes a generation is decided elsewhere, and if anything failed
-//! there is none.
-//! Deliberately absent: a second look at directories. A tree that is being changed is found out by its Manifests.
+//! there is none. Deliberately absent: what the files mean; whether a tree is sound is for its Manifests to say.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -21,6 +20,7 @@ use super::leave_out::LeaveOut;
 use super::plan::{Previous, Trust, plan};
 use super::progress::{Counter, Watcher};
 use super::read::read_all;
+use super::steady::moved;
 use super::walk::walk;
 use crate::store::{Ingest, Witness};
 use crate::tree::Snapshot;
@@ -68,6 +68,9 @@ pub fn import(order: &ImportOrder<'_>, ingest: &mut Ingest<'_>) -> Result<Import
     let new = plan.read.iter().filter(|file| !file.looks_same);
     ingest.require(new.fold(0, |sum: u64, file| sum.saturating_add(size(file.index))))?;
     let mut failures = read_all(root.as_fd(), &mut walked, &mut plan, ingest, threads, &counter)?;
+    if failures.is_empty() {
+        failures = moved(root.as_fd(), &walked);
+    }
     if !failures.is_empty() {
         failures.sort_by(|a, b| a.path.cmp(&b.path));
         return Err(failed(failures));

@@ -70,6 +70,7 @@ impl Imported {
     pub fn content(&self, path: TreePath<'_>) -> Option<ContentId> {
         let entries = &self.walked.entries;
         let at = entries.binary_search_by(|entry| self.walked.path(entry).cmp(&path)).ok()?;
+        let at = self.leaders.get(&at).copied().unwrap_or(at);
         self.contents.get(at).copied().flatten()
     }
 
@@ -156,9 +157,10 @@ impl Imported {
     pub fn differs_from(&self, snapshot: &Snapshot, ignoring: &[TreePath<'_>]) -> bool {
         let holds_ignored = |path: TreePath<'_>| ignoring.iter().any(|ignored| ignored.parent() == Some(path));
         let above_ignored = |path: TreePath<'_>| ignoring.iter().any(|ignored| ignored.starts_with(path));
-        let mut groups = Groups::of(self, None);
-        let mine = (0..self.walked.entries.len()).filter_map(|index| self.entry(index, &mut groups));
-        let mut mine = mine.filter(|entry| !ignoring.contains(&entry.path));
+        // As in `build`: a name that is ignored belongs to no group of hard links.
+        let mut groups = Groups::of(self, ignoring.first().copied());
+        let mine = (0..self.walked.entries.len()).filter(|index| !ignoring.contains(&self.path(*index)));
+        let mut mine = mine.filter_map(|index| self.entry(index, &mut groups));
         let theirs = snapshot.iter().filter(|entry| !ignoring.contains(&entry.path));
         let mut own = mine.next();
         for their in theirs {

@@ -13,6 +13,7 @@ mod leave_out;
 mod plan;
 mod progress;
 mod read;
+mod steady;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -267,6 +267,40 @@ fn an_unchanged_file_is_not_read_again() {
 }
 
 #[test]
+fn a_source_that_is_updated_by_renaming_meanwhile_is_refused() {
+    let mut place = Place::new();
+    place.write("dir/a", b"old");
+    place.write("other", b"old");
+    let (new, old) = (place.path("other"), place.path("dir/a"));
+    let updated = |seen: Progress| {
+        if seen.files_read > 0 {
+            // The second time there is nothing to rename any more.
+            let _ = fs::rename(&new, &old);
+        }
+    };
+    let failed = place.import(With { progress: &updated, ..With::default() }).unwrap_err();
+    let ImportError::Failed { failures, .. } = failed else { panic!("{failed}") };
+    let named: Vec<&str> = failures.iter().map(|failure| failure.path.as_str()).collect();
+    assert!(named.contains(&"dir") && named.contains(&"."), "{named:?}");
+    assert!(failures.iter().all(|failure| matches!(failure.why, Why::Changed)));
+    // At rest it is taken.
+    place.import(With::default()).unwrap();
+}
+
+#[test]
+fn a_stamp_that_is_a_hard_link_is_found_and_ignored() {
+    let mut place = Place::new();
+    place.write("metadata/stamp", b"stamp");
+    fs::hard_link(place.path("metadata/stamp"), place.path("a")).unwrap();
+    let imported = place.import(With::default()).unwrap();
+    assert_eq!(imported.content(path("metadata/stamp")), Some(ContentId::of(b"stamp")));
+    let mut ingest = place.store.begin(&REPOSITORY.parse().unwrap()).unwrap();
+    let own = imported.with_file(&mut ingest, path("metadata/stamp"), b"ours", Mtime::default()).unwrap();
+    drop(ingest);
+    assert!(!imported.differs_from(&own, &[path("metadata/stamp")]));
+}
+
+#[test]
 fn a_file_that_had_just_changed_is_read_again() {
     let mut place = Place::new();
     place.write("a", b"young");

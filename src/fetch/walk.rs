@@ -224,6 +224,9 @@ impl Crew<'_> {
                 Sort::Symlink => readlinkat(at, name, Vec::new()).map_err(failed)?.into_bytes(),
                 _ => Vec::new(),
             };
+            if items.len() >= MAX_ENTRIES {
+                return Err(failure(directory, Why::TooMany));
+            }
             items.push(Item { name: name.into(), target: target.into(), facts, child: 0 });
         }
         items.sort_unstable_by(|a, b| a.name.cmp(&b.name));
