@@ -16,7 +16,7 @@ use crate::identity::Identity;
 use crate::names::{ChannelName, Generation, RepositoryName};
 use crate::portage::stamp;
 use crate::store::{Ingest, Located, NewHead};
-use crate::tree::{ContentId, Head, Kind, Mtime, Snapshot, TreePath, Word};
+use crate::tree::{Head, Kind, Mtime, Snapshot, TreePath, Word};
 
 /// The file that decides what a client does.
 const STAMP: &[u8] = b"metadata/timestamp.chk";
@@ -78,9 +78,15 @@ pub(super) fn import(
     now: i64,
 ) -> Result<ImportReport, NodeError> {
     let start = Instant::now();
+    // What is loaded is kept; it is behind only if the look after the last publication failed.
+    publisher.refresh()?;
     let channels = publisher.channels_of(&order.repository)?;
-    let previous = publisher.previous(&channels)?;
-    let witness = publisher.store.witness(&order.repository)?;
+    let previous = publisher.previous(&channels);
+    // It only saves reading; without it every file is read.
+    let witness = publisher.store.witness(&order.repository).unwrap_or_else(|error| {
+        tracing::warn!(repository = %order.repository, %error, "what the last import saw is lost; every file is read");
+        None
+    });
     let leave_out = leave_out(&publisher.topology, &order.repository);
     let mut ingest = publisher.store.begin(&order.repository)?;
 
@@ -215,13 +221,12 @@ impl Previous {
     }
 
     /// Whether a content that clients are refused was taken in again. It takes a new generation to reach them: those
-    /// that were refused it have the timestamp of this one already.
+    /// that were refused it have the timestamp of this one already. A lost timestamp is made, not taken in.
     fn is_mended(&self, ingest: &Ingest<'_>) -> Result<bool, NodeError> {
         let Some(located) = self.located() else { return Ok(false) };
         for entry in located.missing().filter_map(|index| located.snapshot().entry(index)) {
-            if let Kind::File { content, .. } = entry.kind
-                && ingest.has(content)?
-            {
+            let Kind::File { content, .. } = entry.kind else { continue };
+            if entry.path == stamp_path() || ingest.has(content)? {
                 return Ok(true);
             }
         }
@@ -229,16 +234,11 @@ impl Previous {
     }
 }
 
-/// The timestamp in a snapshot, in seconds since 1970.
-pub(super) fn stamp_of(snapshot: &Snapshot, read: impl FnOnce(&ContentId) -> Option<Vec<u8>>) -> Option<i64> {
+/// The timestamp in a snapshot, in seconds since 1970. It is the file's modification time, too, which the snapshot's id
+/// covers; so it is known also where the file's bytes are lost.
+pub(super) fn stamp_of(snapshot: &Snapshot) -> Option<i64> {
     let entry = snapshot.entry(snapshot.find(stamp_path())?)?;
-    let Kind::File { content, .. } = entry.kind else { return None };
-    stamp::parse_chk(&read(content)?)
-}
-
-/// Longest stamp that is read.
-pub(super) const fn stamp_limit() -> u64 {
-    MAX_STAMP_BYTES
+    matches!(entry.kind, Kind::File { .. }).then(|| entry.mtime.seconds())
 }
 
 fn told(seen: fetch::Progress) -> Progress {

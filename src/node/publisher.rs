@@ -1,8 +1,9 @@
 //! The one writer: store, keys and topology together, and what each channel shows now.
 //!
-//! It lives in the intake loop of a running node, or in the one command that runs where no node does; the
-//! store's lock makes sure that it is one of them. All its methods block. What others may see of it is the
-//! [`Board`], a value that is made anew after each change.
+//! It lives with the desk of a running node, or in the one command that runs where no node does; the store's lock makes
+//! sure that it is one of them. All its methods block. What others may see of it is the [`Board`], a value that is made
+//! anew after each change. A generation whose text is damaged costs its channel, and only until the next import: it is
+//! named, and everything else is served.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,21 +11,21 @@ use std::sync::Arc;
 use super::clock;
 use super::config_text::TOPOLOGY_FILE;
 use super::error::{NodeError, file};
-use super::intake::{Previous, stamp_limit, stamp_of};
+use super::intake::{Previous, stamp_of};
 use crate::cascade::{RepositoryKind, Role, Topology};
 use crate::identity::Identity;
 use crate::names::{ChannelName, NodeName, RepositoryName};
 use crate::serve::{BadContent, Current};
-use crate::store::{Access, Bad, Keep, Located, Publication, Store, Verdict};
-
-/// A topology is some KiB; a file beyond this is something else.
-const MAX_TOPOLOGY_BYTES: u64 = 4 << 20;
+use crate::store::{Access, Bad, Keep, Located, Publication, Store, Swept, Verdict};
+use crate::tree::{MAX_TOPOLOGY_BYTES, Snapshot, SnapshotId};
 
 /// A channel, and what it shows.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
     pub(super) channel: ChannelName,
-    /// The newest generation, ready to be served; `None` until the first publication.
+    /// What its head says; `None` until the first publication.
+    pub(super) head: Option<Publication>,
+    /// The head's generation, ready to be served; `None` also where it is damaged.
     pub(super) newest: Option<(Publication, Arc<Current>)>,
 }
 
@@ -52,7 +53,9 @@ pub(super) fn load_topology(dir: &Path, node: &NodeName) -> Result<Topology, Nod
     let path = dir.join(TOPOLOGY_FILE);
     let mut text = String::new();
     let open = std::fs::File::open(&path).map_err(file("read", &path))?;
-    open.take(MAX_TOPOLOGY_BYTES).read_to_string(&mut text).map_err(file("read", &path))?;
+    // One byte more than is allowed is refused as such.
+    let most = u64::try_from(MAX_TOPOLOGY_BYTES).unwrap_or(u64::MAX);
+    open.take(most.saturating_add(1)).read_to_string(&mut text).map_err(file("read", &path))?;
     let topology = Topology::parse(&text).map_err(|mistakes| NodeError::Topology { file: path, mistakes })?;
     match topology.node(node).map(|found| found.role) {
         None => Err(NodeError::NotInTopology { node: node.to_string(), why: "is not a [[node]]" }),
@@ -92,11 +95,18 @@ impl Publisher {
         let mut shown = Vec::with_capacity(names.len());
         for channel in names {
             let head = heads.iter().find(|head| head.channel == channel).cloned();
-            let newest = match head {
-                Some(head) => Some((head.clone(), self.load(&head, &shown, fresh)?)),
-                None => None,
+            let newest = match &head {
+                Some(head) => self.load(head, &shown, fresh).map(|current| Some((head.clone(), current))),
+                None => Ok(None),
             };
-            shown.push(Shown { channel, newest });
+            let newest = newest.or_else(|error| match error {
+                NodeError::Store(error) if error.is_damage() => {
+                    tracing::error!(%channel, %error, "not served until the tree is imported again");
+                    Ok(None)
+                }
+                error => Err(error),
+            })?;
+            shown.push(Shown { channel, head, newest });
         }
         self.channels = shown;
         Ok(())
@@ -148,32 +158,20 @@ impl Publisher {
     }
 
     /// What is published on these channels.
-    pub(super) fn previous(&self, channels: &[ChannelName]) -> Result<Previous, NodeError> {
-        let shown = self.channels.iter().filter(|shown| channels.contains(&shown.channel));
-        let newest: Vec<_> = shown.filter_map(|shown| shown.newest.as_ref()).collect();
+    pub(super) fn previous(&self, channels: &[ChannelName]) -> Previous {
+        let shown: Vec<_> = self.channels.iter().filter(|shown| channels.contains(&shown.channel)).collect();
+        let heads: Vec<_> = shown.iter().filter_map(|shown| shown.head.as_ref()).collect();
+        let newest: Vec<_> = shown.iter().filter_map(|shown| shown.newest.as_ref()).collect();
         let first = newest.first();
-        let mut stamp = None;
-        for (_, current) in &newest {
-            let mut failed = None;
-            let found = stamp_of(current.located.snapshot(), |id| {
-                self.store.content(id, stamp_limit()).unwrap_or_else(|error| {
-                    failed = Some(error);
-                    None
-                })
-            });
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
-            stamp = stamp.max(found);
-        }
-        Ok(Previous {
+        Previous {
             current: first.map(|(_, current)| current.located.clone()),
-            generations: newest.iter().map(|(p, _)| (p.channel.clone(), p.generation)).collect(),
-            term: newest.iter().map(|(p, _)| p.term).max(),
-            stamp,
+            generations: heads.iter().map(|head| (head.channel.clone(), head.generation)).collect(),
+            // Where a stamp is not known, the next one begins anew, as in a new term.
+            term: heads.iter().map(|head| head.term).max().filter(|_| heads.len() == newest.len()),
+            stamp: newest.iter().filter_map(|(_, current)| stamp_of(current.located.snapshot())).max(),
             even: newest.len() == channels.len()
                 && newest.iter().all(|(p, _)| Some(p.snapshot) == first.map(|f| f.0.snapshot)),
-        })
+        }
     }
 
     /// Looks at contents that clients found bad, and sets aside what is.
@@ -195,6 +193,25 @@ impl Publisher {
         self.refresh().inspect_err(|_| self.channels = before)
     }
 
+    /// Writes the texts of snapshots anew that are served and were found damaged in the store.
+    fn mend(&mut self, damaged: &[SnapshotId]) {
+        if !damaged.is_empty() {
+            let snapshots: Vec<_> = damaged.iter().map(SnapshotId::short).collect();
+            tracing::error!(
+                ?snapshots,
+                "the texts of kept snapshots are damaged; nothing is freed until they are gone"
+            );
+        }
+        let served = self.channels.iter().filter_map(|shown| shown.newest.as_ref());
+        let served: Vec<Snapshot> = served.map(|(_, current)| current.located.snapshot().clone()).collect();
+        for snapshot in served.iter().filter(|snapshot| damaged.contains(&snapshot.id())) {
+            match self.store.rewrite(snapshot) {
+                Ok(()) => tracing::warn!(snapshot = %snapshot.id().short(), "a damaged text was written anew"),
+                Err(error) => tracing::error!(%error, "write a damaged text anew; it is still served"),
+            }
+        }
+    }
+
     pub(super) fn board(&self) -> Result<Board, NodeError> {
         Ok(Board {
             node: self.node.clone(),
@@ -208,10 +225,13 @@ impl Publisher {
 /// Frees what no kept generation needs. That it failed is no reason to take the publication before it for failed.
 pub(super) fn sweep(publisher: &mut Publisher, keep: Keep) {
     match publisher.store.sweep(keep, clock::now()) {
-        Ok(swept) if swept.generations > 0 => {
-            tracing::info!(generations = swept.generations, contents = swept.contents, bytes = swept.bytes, "swept");
+        Ok(swept) => {
+            if swept.generations > 0 {
+                let Swept { generations, contents, bytes, .. } = swept;
+                tracing::info!(generations, contents, bytes, "swept");
+            }
+            publisher.mend(&swept.damaged);
         }
-        Ok(_) => {}
         Err(error) => tracing::error!(%error, "sweep old generations; it is tried again after the next publication"),
     }
 }

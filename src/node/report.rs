@@ -78,11 +78,14 @@ fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
     let mut found = Vec::new();
     for shown in &board.channels {
         match &shown.newest {
-            None => found.push(format!(
-                "{} has no generation yet: headwater import DIR --repository {}",
-                shown.channel,
-                shown.channel.repository()
-            )),
+            None => {
+                let repository = shown.channel.repository();
+                let why = match &shown.head {
+                    None => "has no generation yet".to_owned(),
+                    Some(head) => format!("cannot be served, its generation {} is damaged", head.generation.get()),
+                };
+                found.push(format!("{} {why}: headwater import DIR --repository {repository}", shown.channel));
+            }
             Some((publication, current)) => {
                 let age = Duration::from_secs(u64::try_from(now.saturating_sub(publication.time)).unwrap_or(0));
                 if age > OLD {

@@ -122,7 +122,7 @@ pub enum StoreError {
     #[error("a head cannot be published: {0}")]
     BadHead(String),
     /// A stored text does not parse.
-    #[error("{what} in the database is damaged: {source}; restore a backup, or fetch it again")]
+    #[error("{what} in the database is damaged: {source}; the next publication replaces what it can")]
     BadText {
         /// Which one.
         what: String,
@@ -143,6 +143,18 @@ impl StoreError {
         match self {
             Self::Locked { .. } | Self::NoStore { .. } | Self::Foreign { .. } | Self::Newer { .. } => Fault::Operator,
             _ => Fault::Local,
+        }
+    }
+
+    /// True if what was read is not what was written. What does not need it can go on.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, SystemIoFailure};
+        match self {
+            Self::BadText { .. } | Self::Damaged(_) | Self::UnknownSnapshot(_) => true,
+            Self::Database { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | SystemIoFailure))
+            }
+            _ => false,
         }
     }
 

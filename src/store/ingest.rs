@@ -111,8 +111,13 @@ impl<'s> Ingest<'s> {
             }
             self.begin_batch()?;
             let db = &self.store.db;
-            let n = contents::record(db, &new.id, size, &new.xxh128, HomeKind::Row, before)?;
-            contents::put_bytes(db, n, new.bytes)?;
+            let put = contents::record(db, &new.id, size, &new.xxh128, HomeKind::Row, before)
+                .and_then(|n| contents::put_bytes(db, n, new.bytes));
+            if put.is_err() {
+                // A row without its bytes must not be committed by whoever ends this.
+                let _ = db.execute_batch("ROLLBACK");
+            }
+            put?;
             self.count(size);
             if self.pending >= BATCH {
                 self.commit()?;

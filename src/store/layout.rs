@@ -10,6 +10,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::error::{StoreError, file};
 
@@ -65,7 +66,11 @@ impl Layout {
             .truncate(false)
             .open(&path)
             .map_err(file("open", &path))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        if let Err(error) = locked {
+            if error != Errno::WOULDBLOCK {
+                return Err(file("lock", &path)(error));
+            }
             let mut text = String::new();
             let read = (&lock).take(MAX_PID_DIGITS).read_to_string(&mut text);
             let pid = read.ok().and_then(|_| text.trim().parse().ok());

@@ -51,6 +51,8 @@ pub struct Store {
     pub(super) layout: Layout,
     pub(super) large: LargeFiles,
     pub(super) pins: Pins,
+    /// What the last sweep could not read.
+    pub(super) damaged: Vec<SnapshotId>,
     _lock: Lock,
 }
 
@@ -66,7 +68,7 @@ impl Store {
         let db = schema::open_writer(&layout.database())?;
         let large = LargeFiles::at(layout.large());
         large.remove_unfinished()?;
-        let store = Self { db, layout, large, pins: Pins::default(), _lock: lock };
+        let store = Self { db, layout, large, pins: Pins::default(), damaged: Vec::new(), _lock: lock };
         for bad in store.bad()? {
             store.large.remove(&bad.id)?;
         }
@@ -76,11 +78,6 @@ impl Store {
     /// A reader of this store, for another thread.
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Reader::open(self.layout.root())
-    }
-
-    /// A reader of the store below `dir`; it takes no lock.
-    pub fn open_reader(dir: &Path) -> Result<Reader, StoreError> {
-        Reader::open(dir)
     }
 
     /// The pins that a sweep respects; clones share them.

@@ -88,10 +88,13 @@ pub(super) fn unpack(packed: &[u8], length: usize, what: &str) -> Result<Vec<u8>
     if text.len() == length { Ok(text) } else { Err(StoreError::Damaged(format!("{what} has another length"))) }
 }
 
-/// Writes `snapshot`, unless it is here; as a delta against `near` if that is worth it.
+/// Writes `snapshot`, unless it is here and sound; as a delta against `near` if that is worth it.
 pub(super) fn insert(db: &Connection, snapshot: &Snapshot, near: Option<&Snapshot>) -> Result<(), StoreError> {
     if depth(db, &snapshot.id())?.is_some() {
-        return Ok(());
+        return match load(db, &snapshot.id()) {
+            Err(error) if error.is_damage() => make_whole(db, snapshot),
+            loaded => loaded.map(drop),
+        };
     }
     let mut delta = None;
     if let Some(near) = near.filter(|near| near.repository() == snapshot.repository())
@@ -134,12 +137,12 @@ fn size(length: usize) -> i64 {
 }
 
 /// Makes the text of a snapshot whole, so that it loads without a base.
-pub(super) fn make_whole(db: &Connection, id: &SnapshotId) -> Result<(), StoreError> {
-    let text = load(db, id)?.to_text();
+pub(super) fn make_whole(db: &Connection, snapshot: &Snapshot) -> Result<(), StoreError> {
+    let text = snapshot.to_text();
     let packed = pack(&text)?;
     db.execute(
         "UPDATE snapshots SET base = NULL, depth = 0, length = ?2, text = ?3 WHERE id = ?1",
-        params![id.as_bytes(), size(text.len()), packed],
+        params![snapshot.id().as_bytes(), size(text.len()), packed],
     )
     .map(drop)
     .map_err(sql("write a snapshot"))

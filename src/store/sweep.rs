@@ -56,7 +56,7 @@ impl Keep {
 }
 
 /// What a sweep did.
-#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Swept {
     /// Generations that were dropped.
     pub generations: u64,
@@ -64,6 +64,9 @@ pub struct Swept {
     pub contents: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Kept snapshots whose texts are damaged. While there are any, no content is freed, since nobody knows what they
+    /// need; those that no head shows are dropped by the next sweep.
+    pub damaged: Vec<SnapshotId>,
 }
 
 impl Store {
@@ -72,9 +75,10 @@ impl Store {
     pub fn sweep(&mut self, keep: Keep, now: i64) -> Result<Swept, StoreError> {
         self.make_heads_whole()?;
         let result = self.drop_generations(keep, now).and_then(|(generations, kept)| {
-            let needed = self.needed(&kept)?;
-            let (contents, bytes) = self.free_contents(&needed)?;
-            Ok(Swept { generations, contents, bytes })
+            let (needed, damaged) = self.needed(&kept)?;
+            let (contents, bytes) = if damaged.is_empty() { self.free_contents(&needed)? } else { (0, 0) };
+            self.damaged.clone_from(&damaged);
+            Ok(Swept { generations, contents, bytes, damaged })
         });
         self.pins.gone();
         let swept = result?;
@@ -86,10 +90,20 @@ impl Store {
         promise(&self.db, Promise::Durable)?;
         for head in self.heads()? {
             if snapshots::depth(&self.db, &head.snapshot)?.is_some_and(|depth| depth > QUICK_CHAIN) {
-                snapshots::make_whole(&self.db, &head.snapshot)?;
+                match snapshots::load(&self.db, &head.snapshot) {
+                    Ok(snapshot) => snapshots::make_whole(&self.db, &snapshot)?,
+                    Err(error) if error.is_damage() => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())
+    }
+
+    /// Writes the text of a snapshot anew, whole, in place of one that is damaged.
+    pub fn rewrite(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        promise(&self.db, Promise::Durable)?;
+        snapshots::make_whole(&self.db, snapshot)
     }
 
     /// Drops generations and the snapshots that nobody needs then. Returns how many went, and the snapshots that stay.
@@ -100,8 +114,9 @@ impl Store {
             let mut generations = self.history(&channel)?;
             generations.retain(|publication| publication.kept == Kept::Yes);
             let times: Vec<i64> = generations.iter().map(|publication| publication.time).collect();
-            for (publication, stays) in generations.into_iter().zip(keep.keeps(&times, now)) {
-                if stays {
+            for (at, (publication, stays)) in generations.into_iter().zip(keep.keeps(&times, now)).enumerate() {
+                // A damaged one cannot be served any more; the head's channel has to be mended first.
+                if stays && (at == 0 || !self.damaged.contains(&publication.snapshot)) {
                     kept.insert(publication.snapshot);
                 } else {
                     dropped.push(publication);
@@ -133,14 +148,18 @@ impl Store {
         Ok((u64::try_from(dropped.len()).unwrap_or(u64::MAX), kept))
     }
 
-    /// The keys of all contents that the kept snapshots name. Two ids that share a key only keep one content too many.
-    fn needed(&self, kept: &HashSet<SnapshotId>) -> Result<HashSet<u64>, StoreError> {
-        let mut needed = HashSet::new();
+    /// The keys of all contents that the kept snapshots name, and which of these are damaged. Two ids that share a key
+    /// only keep one content too many.
+    fn needed(&self, kept: &HashSet<SnapshotId>) -> Result<(HashSet<u64>, Vec<SnapshotId>), StoreError> {
+        let (mut needed, mut damaged) = (HashSet::new(), Vec::new());
         for id in kept {
-            let snapshot = snapshots::load(&self.db, id)?;
-            needed.extend(contents_of(&snapshot).map(|content| key(content.as_bytes())));
+            match snapshots::load(&self.db, id) {
+                Ok(snapshot) => needed.extend(contents_of(&snapshot).map(|content| key(content.as_bytes()))),
+                Err(error) if error.is_damage() => damaged.push(*id),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(needed)
+        Ok((needed, damaged))
     }
 
     fn free_contents(&mut self, needed: &HashSet<u64>) -> Result<(u64, u64), StoreError> {

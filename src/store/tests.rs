@@ -181,7 +181,7 @@ fn what_is_discarded_or_forgotten_leaves_the_heads_alone() {
     assert_eq!(store.heads().unwrap().iter().map(|head| head.snapshot).collect::<Vec<_>>(), [first]);
     assert_eq!(served(&store, &first), whole(&[("a", b"one")]));
     let swept = store.sweep(ALL, 0).unwrap();
-    assert_eq!(swept, Swept { generations: 0, contents: 2, bytes: 8 });
+    assert_eq!(swept, Swept { generations: 0, contents: 2, bytes: 8, damaged: vec![] });
     assert_eq!(served(&store, &first), whole(&[("a", b"one")]));
 }
 
@@ -250,7 +250,7 @@ fn a_rejected_snapshot_is_kept_until_the_next_try() {
     assert_eq!(store.heads().unwrap(), []);
     publish(&mut store, 1, &[("a", b"sound")], None);
     assert_eq!(store.rejected().unwrap(), []);
-    assert_eq!(store.sweep(NEWEST, 0).unwrap(), Swept { generations: 0, contents: 1, bytes: 4 });
+    assert_eq!(store.sweep(NEWEST, 0).unwrap(), Swept { generations: 0, contents: 1, bytes: 4, damaged: vec![] });
 }
 
 #[test]
@@ -262,7 +262,10 @@ fn a_sweep_frees_what_nobody_keeps_or_pins() {
     let second = publish(&mut store, 2, &[("a", b"two"), ("b", &two), ("c", b"stays")], Some(&first));
     let third = publish(&mut store, 3, &[("a", b"three"), ("b", &three), ("c", b"stays")], Some(&second));
     let pin = store.pins().pin(second.snapshot().id()).unwrap();
-    assert_eq!(store.sweep(NEWEST, 100).unwrap(), Swept { generations: 1, contents: 2, bytes: 3 + one.len() as u64 });
+    assert_eq!(
+        store.sweep(NEWEST, 100).unwrap(),
+        Swept { generations: 1, contents: 2, bytes: 3 + one.len() as u64, damaged: vec![] }
+    );
     assert!(matches!(store.snapshot(&first.snapshot().id()), Err(StoreError::UnknownSnapshot(_))));
     assert_eq!(served(&store, &second.snapshot().id()), whole(&[("a", b"two"), ("b", &two), ("c", b"stays")]));
     let Some(Place { home: Home::Row(stale), .. }) = first.place(1) else { panic!("{:?}", first.place(1)) };

@@ -10,7 +10,7 @@ use headwater::tree::ContentId;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 /// The publisher's own file.
-const STAMP: &str = "metadata/timestamp.chk";
+pub(crate) const STAMP: &str = "metadata/timestamp.chk";
 
 /// How much there is of a tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,8 +110,15 @@ fn put(path: &Path, age: u64, bytes: &dyn Fn() -> Vec<u8>) {
     }
 }
 
-/// What `root` holds, but for the publisher's own file and the directory that is there for it.
+/// What `root` holds, but for the publisher's own file.
 pub(crate) fn lines(root: &Path) -> Lines {
+    let mut lines = everything(root);
+    lines.remove(STAMP);
+    lines
+}
+
+/// What `root` holds.
+pub(crate) fn everything(root: &Path) -> Lines {
     let mut lines = Lines::new();
     let mut open = vec![root.to_owned()];
     while let Some(directory) = open.pop() {
@@ -121,9 +128,7 @@ pub(crate) fn lines(root: &Path) -> Lines {
             if path.is_dir() && !path.is_symlink() {
                 open.push(path.clone());
             }
-            if name != STAMP {
-                lines.insert(name, line(&path));
-            }
+            lines.insert(name, line(&path));
         }
     }
     lines

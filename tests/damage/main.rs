@@ -21,6 +21,7 @@ mod full;
 mod kill;
 mod node;
 mod place;
+mod records;
 mod relay;
 mod rude;
 mod session;
