@@ -74,6 +74,9 @@ impl Waiting {
                 Job::Import { order, reply, .. } if reply.is_closed() => {
                     tracing::info!(repository = %order.repository, "not imported: who asked for it has gone");
                 }
+                Job::Reload { reply } if reply.is_closed() => {
+                    tracing::info!("not reloaded: who asked for it has gone");
+                }
                 _ => return Some(job),
             }
         }
@@ -315,7 +318,8 @@ fn import(
         }
         Err(error) => {
             tracing::error!(repository = %order.repository, %error, "import failed; what was served before is served on");
-            Swept::No
+            // What is kept may have become less since the last sweep, and room is what is missing.
+            if error.is_full() { Swept::Due } else { Swept::No }
         }
     };
     let look = look(&publisher, config, before);
@@ -350,7 +354,9 @@ fn reload(
     };
     let look = look(&publisher, config.as_ref().unwrap_or(now), before);
     let answer = Box::new(move || drop(reply.send(report)));
-    DoneJob { publisher, look, config, swept: Swept::No, answer }
+    // Fewer generations may be kept from now on.
+    let swept = if config.as_ref().is_some_and(|config| config.keep != now.keep) { Swept::Due } else { Swept::No };
+    DoneJob { publisher, look, config, swept, answer }
 }
 
 #[cfg(test)]

@@ -157,6 +157,14 @@ impl NodeError {
         matches!(self, NodeError::Store(StoreError::Locked { .. }))
     }
 
+    /// Whether it failed for want of room on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            NodeError::Store(error) | NodeError::Import(ImportError::Store(error)) => error.is_full(),
+            _ => false,
+        }
+    }
+
     fn todo(&self) -> String {
         match self {
             NodeError::Config(error) => error.todo().to_owned(),

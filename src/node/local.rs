@@ -59,10 +59,15 @@ impl Local {
                 progress(seen);
             }
         };
-        let done = intake::import(&mut self.publisher, order, &tell, clock::now())?;
-        if done.outcome != ImportOutcome::NothingNew {
+        let done = intake::import(&mut self.publisher, order, &tell, clock::now());
+        let sweep = match &done {
+            Ok(report) => report.outcome != ImportOutcome::NothingNew,
+            // What is kept may have become less since the last sweep, and room is what is missing.
+            Err(error) => error.is_full(),
+        };
+        if sweep {
             publisher::sweep(&mut self.publisher, modules::keep(&self.config));
         }
-        Ok(done)
+        done
     }
 }
