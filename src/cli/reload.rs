@@ -33,8 +33,9 @@ mod tests {
 
     #[test]
     fn what_is_in_force_and_what_waits_are_told_apart() {
-        let report = ReloadReport { changed: vec!["drain".into(), "topology".into()], at_restart: vec!["name".into()] };
-        assert_eq!(told(&report), "In force now: drain, topology.\nWaits for a restart: name.\n");
+        let report =
+            ReloadReport { changed: vec!["limits.idle".into(), "topology".into()], at_restart: vec!["drain".into()] };
+        assert_eq!(told(&report), "In force now: limits.idle, topology.\nWaits for a restart: drain.\n");
         assert_eq!(told(&ReloadReport::default()), "Nothing changed.\n");
     }
 }

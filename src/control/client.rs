@@ -1,6 +1,6 @@
 //! The operator's end of the control channel.
 //!
-//! A command connects, calls, prints and ends, so there is no reconnecting and no retry. Every call but an import has a deadline;
+//! A command connects, calls, prints and ends, so there is no reconnecting and no retry. Every call but an import and a reload has a deadline;
 //! an import lasts as long as it needs, and a node that dies under it closes the socket, which ends it at once.
 //! A refusal travels in the details of a gRPC status: its three parts come back as they were written.
 
@@ -132,7 +132,8 @@ impl Client {
     /// # Errors
     /// As [`Client::status`].
     pub async fn reload(&mut self) -> Result<ReloadReport, ControlError> {
-        let answer = self.operator.reload(timed(wire::ReloadRequest {})).await;
+        // It waits for an import that runs, so it has no deadline.
+        let answer = self.operator.reload(Request::new(wire::ReloadRequest {})).await;
         taken("reload", answer, ReloadReport::try_from)
     }
 }

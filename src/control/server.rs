@@ -242,7 +242,10 @@ impl Operator for Desk {
     }
 
     async fn reload(&self, _: tonic::Request<wire::ReloadRequest>) -> Result<Response<wire::ReloadReply>, Status> {
-        let report = self.ask(|reply| Request::Reload { reply }).await?;
+        // It waits for an import that runs; whoever goes away meanwhile takes the order along.
+        let (reply, report) = oneshot::channel();
+        self.requests.send(Request::Reload { reply }).await.map_err(|_| stopping())?;
+        let report = report.await.map_err(|_| stopping())?.map_err(|refusal| refused(&refusal))?;
         Ok(Response::new((&report).into()))
     }
 }
@@ -276,7 +279,12 @@ impl ImportWatch {
                 let report = report.map_err(|refusal| refused(&refusal))?;
                 Ok(wire::import_event::Event::Report((&report).into()))
             }
-            () = self.stop.cancelled() => Err(stopping()),
+            () = self.stop.cancelled() => Err(refused(&Refusal {
+                fault: Fault::Peer,
+                what: "follow the import to its end".to_owned(),
+                why: "the node is stopping".to_owned(),
+                todo: "an import that has begun is finished first: look at `headwater channel log`, then try again".to_owned(),
+            })),
             step = step => Ok(wire::import_event::Event::Progress(step.into())),
         }
     }
@@ -424,8 +432,9 @@ mod tests {
         let (served, request, result) = tokio::join!(serving, node, operating);
         served.unwrap();
         assert!(matches!(request, Some(Request::Import { .. })));
-        let error = result.unwrap_err().to_string();
-        assert_eq!(error, "import on the running node: the connection ended; the node stopped, or is stopping");
+        let Err(ControlError::Refused(refusal)) = result else { panic!("{result:?}") };
+        assert_eq!(refusal.why, "the node is stopping");
+        assert!(refusal.todo.contains("channel log"), "{refusal:?}");
     }
 
     #[tokio::test]

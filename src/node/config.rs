@@ -36,7 +36,7 @@ pub const RSYNC_PORT: u16 = 873;
 /// A configuration is some KiB; a file beyond this is something else.
 const MOST_FILE_BYTES: u64 = 1 << 20;
 /// Keys that a running node cannot take in.
-const AT_RESTART: [&str; 4] = ["name", "listen.rsync", "listen.control", "listen.http"];
+const AT_RESTART: [&str; 6] = ["name", "drain", "log.format", "listen.rsync", "listen.control", "listen.http"];
 
 /// A node's configuration. Every value is within its bounds, every path absolute if the data directory's is.
 #[derive(Clone, PartialEq, Eq, Debug)]

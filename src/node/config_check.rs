@@ -475,11 +475,13 @@ mod tests {
         let sources = Sources { dir: "/d".into(), environment: Environment::default(), flags: Vec::new() };
         let old = sources.resolve("name = \"gw\"").unwrap();
         let new = sources
-            .resolve("name = \"gw\"\ndrain = \"5s\"\n[listen]\nrsync = \"off\"\n[limits]\nidle = \"600s\"")
+            .resolve(
+                "name = \"gw\"\ndrain = \"5s\"\nmotd = \"hello\"\n[listen]\nrsync = \"off\"\n[limits]\nidle = \"600s\"",
+            )
             .unwrap();
         let differences = old.differences(&new);
-        assert_eq!(differences.at_once, ["drain"]);
-        assert_eq!(differences.at_restart, ["listen.rsync"]);
+        assert_eq!(differences.at_once, ["motd"]);
+        assert_eq!(differences.at_restart, ["drain", "listen.rsync"]);
     }
 
     #[test]

@@ -36,7 +36,8 @@ const NODE_TEXT: &str = r##"# {file}: where this node listens, and how much it m
 # What is served, and to whom, is written in {topology}.
 #
 # A line that starts with "# key =" shows the default: take the "# " away to change it.
-# A running node takes changes in with `headwater reload`; name and [listen] wait for a restart.
+# A running node takes changes in with `headwater reload`; name, drain, log.format and
+# [listen] wait for a restart.
 # Every key can be set in the environment too: limits.per_client is HEADWATER_LIMITS_PER_CLIENT.
 # What is set there goes before this file, and a flag of `headwater run` goes before both.
 

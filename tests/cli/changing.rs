@@ -106,16 +106,18 @@ fn a_reload_says_what_is_in_force_and_what_waits() {
     let node = place.run_with("run --dir node", &[]);
     assert_eq!(place.ok("reload --dir node"), "Nothing changed.\n");
     assert_eq!(place.json("reload --dir node"), json!({ "changed": [], "at_restart": [] }));
-    place.edit("node/headwater.toml", "# drain = \"30s\"", "drain = \"1s\"");
+    place.edit("node/headwater.toml", "# idle = \"10m\"", "idle = \"1m\"");
     place.edit("node/topology.toml", "comment = \"Gentoo ebuild repository\"", "comment = \"Another comment\"");
-    assert_eq!(place.ok("reload --dir node"), "In force now: drain, topology.\n");
+    assert_eq!(place.ok("reload --dir node"), "In force now: limits.idle, topology.\n");
     assert!(listed(&place, &node).contains("Another comment"));
     place.edit("node/headwater.toml", "# hours = 48", "hours = 24");
     place.edit("node/headwater.toml", "rsync = \"127.0.0.1:0\"", "rsync = \"off\"");
-    assert_eq!(place.ok("reload --dir node"), "In force now: keep.hours.\nWaits for a restart: listen.rsync.\n");
+    place.edit("node/headwater.toml", "# drain = \"30s\"", "drain = \"1s\"");
+    assert_eq!(place.ok("reload --dir node"), "In force now: keep.hours.\nWaits for a restart: drain, listen.rsync.\n");
     // It is told as long as it waits, and no longer.
-    assert_eq!(place.json("reload --dir node"), json!({ "changed": [], "at_restart": ["listen.rsync"] }));
+    assert_eq!(place.json("reload --dir node"), json!({ "changed": [], "at_restart": ["drain", "listen.rsync"] }));
     place.edit("node/headwater.toml", "rsync = \"off\"", "rsync = \"127.0.0.1:0\"");
+    place.edit("node/headwater.toml", "drain = \"1s\"", "drain = \"30s\"");
     assert_eq!(place.ok("reload --dir node"), "Nothing changed.\n");
     assert!(listed(&place, &node).contains("Another comment"));
 }
