@@ -10,8 +10,8 @@ use crate::node::demo::{DemoEvent, DemoOrder, DemoPurpose, DemoReady, demo as sh
 /// Runs it.
 pub(super) fn demo(place: &Place, args: &DemoArgs) -> anyhow::Result<()> {
     let order = DemoOrder {
-        // Without a name of its own the demo's directory comes and goes with it.
-        dir: place.named.then(|| place.dir.clone()),
+        // Without a name of its own the demo's directory comes and goes with it. HEADWATER_DIR names a real node's.
+        dir: place.flag.clone(),
         packages: args.packages,
         purpose: if args.check { DemoPurpose::Check } else { DemoPurpose::Serve },
     };

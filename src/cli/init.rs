@@ -35,7 +35,7 @@ pub(super) fn init(place: &Place, args: &InitArgs) -> anyhow::Result<()> {
 fn told(place: &Place, args: &InitArgs, report: &InitReport) -> String {
     let dir = place.dir.display();
     // Who did not name the directory need not name it again.
-    let option = if place.named { format!(" --dir {dir}") } else { String::new() };
+    let option = if place.flag.is_some() { format!(" --dir {dir}") } else { String::new() };
     let mut text = format!(
         "A federation of one node is ready in {dir}.\n\n\
          \x20 node        {}, the gateway\n\

@@ -16,8 +16,8 @@ use crate::store::failpoint;
 pub(super) struct Place {
     /// The data directory.
     pub(super) dir: PathBuf,
-    /// Whether `--dir` or `HEADWATER_DIR` named it.
-    pub(super) named: bool,
+    /// What `--dir` said, if it was given.
+    pub(super) flag: Option<PathBuf>,
     /// `HEADWATER_*`.
     pub(super) environment: Environment,
     /// How often `-v` was given.
@@ -31,10 +31,10 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     let environment = Environment::of_process();
-    let named = arguments.dir.or_else(|| environment.dir().map(PathBuf::from));
+    let named = arguments.dir.clone().or_else(|| environment.dir().map(PathBuf::from));
     let place = Place {
-        named: named.is_some(),
         dir: named.unwrap_or_else(|| PathBuf::from(DEFAULT_DIR)),
+        flag: arguments.dir,
         environment,
         verbose: arguments.verbose,
     };

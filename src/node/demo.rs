@@ -104,6 +104,11 @@ impl Stage {
         maker.recursive(!temporary).mode(if temporary { 0o700 } else { 0o755 });
         maker.create(&root).map_err(file("make", &root))?;
         let root = fs::canonicalize(&root).map_err(file("open", &root))?;
+        if root.join(super::config::FILE).exists() {
+            let text = "a node lives there; the demo needs a directory of its own";
+            let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, text);
+            return Err(NodeError::File { attempt: "make a demo in", path: root, source });
+        }
         let data = root.join("data");
         Ok(Stage { root, data, packages: order.packages, temporary })
     }
@@ -123,6 +128,8 @@ impl Stage {
 
 /// Runs the demo; `show` hears what happens.
 pub async fn demo(order: DemoOrder, show: &mut (dyn FnMut(DemoEvent) + Send)) -> Result<(), NodeError> {
+    // From here on a signal ends the demo in order, and what it has made goes with it.
+    let signals = Signals::new()?;
     let stage = Stage::set(&order)?;
     let sample = stage.write_sample(0)?;
     show(DemoEvent::Step(format!("made a sample upstream: {sample}")));
@@ -140,7 +147,7 @@ pub async fn demo(order: DemoOrder, show: &mut (dyn FnMut(DemoEvent) + Send)) ->
     let node = Node::open(RunOrder { sources, config, relog: Box::new(|_| ()) }, stop.clone()).await?;
     let address = node.addresses().first().copied().ok_or(NodeError::Stopping)?;
     let mut running = JoinSet::new();
-    running.spawn(node.work(Some(Signals::new()?), Duration::from_secs(1)));
+    running.spawn(node.work(Some(signals), Duration::from_secs(1)));
     let shown = act(&order, &stage, address, show, &mut running).await;
     stop.cancel();
     while let Some(ended) = running.join_next().await {

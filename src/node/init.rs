@@ -42,13 +42,19 @@ pub struct InitReport {
     pub warnings: Vec<String>,
 }
 
+/// Said where a data directory was begun and not finished.
+const CUT_SHORT: &str = "it exists, and is not overwritten; if an earlier init was cut short (there is no headwater.toml), \
+    remove the data directory and the admin key, with which nothing was published, and try again";
+
 /// Makes it.
 pub fn init(order: &InitOrder) -> Result<InitReport, NodeError> {
     let config = order.dir.join(FILE);
     let topology = order.dir.join(TOPOLOGY_FILE);
     for path in [&config, &topology, &order.admin_key] {
         if path.exists() {
-            let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it exists, and is not overwritten");
+            let cut = !config.exists() && order.dir.exists();
+            let text = if cut { CUT_SHORT } else { "it exists, and is not overwritten" };
+            let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, text);
             return Err(NodeError::File { attempt: "make", path: path.clone(), source });
         }
     }

@@ -143,6 +143,12 @@ impl Share {
 impl Target {
     /// Makes sure that the two directories may be written to, and marks them.
     fn claim(&self) -> Result<State, SampleError> {
+        for dir in [&self.tree, &self.distfiles] {
+            // A symlink could lead to files of others, which would be removed as no part of the sample.
+            if fs::symlink_metadata(dir).is_ok_and(|found| !found.is_dir()) {
+                return Err(SampleError::NotASample(dir.clone()));
+            }
+        }
         let layout = self.tree.join("metadata/layout.conf");
         let marked = match fs::read(&layout) {
             Ok(text) => text.starts_with(MARK.as_bytes()),
@@ -390,7 +396,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("distfiles"), "").unwrap();
         let error = write_sample(&recipe(0), dir.path(), TWO).unwrap_err();
-        assert!(error.to_string().starts_with("cannot read ") && error.to_string().contains("distfiles"), "{error}");
-        assert_eq!(error.fault(), Fault::Local);
+        assert!(matches!(&error, SampleError::NotASample(path) if path.ends_with("distfiles")), "{error}");
+        let (elsewhere, link) = (dir.path().join("elsewhere"), dir.path().join("distfiles"));
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("of-others"), "").unwrap();
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+        assert!(write_sample(&recipe(0), dir.path(), TWO).is_err());
+        assert!(elsewhere.join("of-others").exists());
     }
 }
