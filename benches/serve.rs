@@ -4,8 +4,12 @@
 //! clients of a crowd share it: they only read it. Measured are the clients' wall time, the server's processor time with
 //! all its children, and the server's memory above what it took before they came.
 //!
-//!     cargo bench --bench serve              150,000 files, 5 rounds: half an hour
-//!     cargo bench --bench serve -- --quick   shows that it works, in seconds
+//! A full pull is measured onto the disk, where writing 150,000 files sets the pace, and into memory (`/dev/shm`), where
+//! the transfer does.
+//!
+//!     cargo bench --bench serve                        150,000 files, 5 rounds: half an hour
+//!     cargo bench --bench serve -- --only memory-pull  one part: noop, crowd, pull or memory-pull
+//!     cargo bench --bench serve -- --quick             shows that it works, in seconds
 
 #[allow(dead_code, reason = "each program uses its part")]
 mod measure;
@@ -16,6 +20,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::ensure;
+use tempfile::TempDir;
 
 use measure::clients::{PORTAGE, rsync, run_all, run_one};
 use measure::machine;
@@ -27,8 +32,8 @@ use measure::table::{Numbers, Table, Target};
 /// Longest time for one client, and for a crowd of them.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// Syncs that one reading of the processor time covers: its grain is 10 ms, and one sync of a node takes about as much.
-const BATCH: u32 = 4;
+/// Syncs that one reading of the processor time covers: its grain is 10 ms, and one sync of a node takes less.
+const BATCH: u32 = 20;
 
 /// One of the two, with what was measured.
 struct Side {
@@ -36,8 +41,9 @@ struct Side {
     server: Server,
     /// Where its clients keep what they synced.
     copy: PathBuf,
-    /// Where a client pulls everything to.
+    /// Where a client pulls everything to: on the disk, and in memory.
     pulled: PathBuf,
+    memory: TempDir,
     noop_wall: Numbers,
     noop_cpu: Numbers,
     crowd_wall: Numbers,
@@ -45,8 +51,7 @@ struct Side {
     crowd_floor: Numbers,
     crowd_memory: Numbers,
     crowd_idle: Numbers,
-    pull: Pull,
-    pull_z: Pull,
+    pulls: [Pull; 4],
 }
 
 struct Pull {
@@ -54,17 +59,26 @@ struct Pull {
     cpu: Numbers,
 }
 
+/// What a client pulls with, and whereto.
+const PULLS: [(&str, &str, Goal); 4] = [
+    ("full pull", "-a", Goal::Disk),
+    ("full pull -z", "-az", Goal::Disk),
+    ("full pull to memory", "-a", Goal::Memory),
+    ("full pull -z to memory", "-az", Goal::Memory),
+];
+
+/// Where a client writes.
+#[derive(Clone, Copy, PartialEq)]
+enum Goal {
+    Disk,
+    Memory,
+}
+
 /// Whether a round counts.
 #[derive(Clone, Copy, PartialEq)]
 enum Round {
     WarmUp,
     Counts,
-}
-
-impl Pull {
-    fn new() -> Pull {
-        Pull { wall: Numbers::seconds(), cpu: Numbers::seconds() }
-    }
 }
 
 impl Side {
@@ -80,8 +94,8 @@ impl Side {
             crowd_floor: Numbers::seconds(),
             crowd_memory: Numbers::bytes(),
             crowd_idle: Numbers::bytes(),
-            pull: Pull::new(),
-            pull_z: Pull::new(),
+            pulls: PULLS.map(|_| Pull { wall: Numbers::seconds(), cpu: Numbers::seconds() }),
+            memory: tempfile::Builder::new().prefix("headwater-bench-").tempdir_in("/dev/shm")?,
             copy,
             server,
         };
@@ -135,39 +149,55 @@ impl Side {
         Ok(())
     }
 
-    fn pull(&mut self, round: Round, options: &'static str) -> anyhow::Result<()> {
-        remove(&self.pulled)?;
-        fs::create_dir(&self.pulled)?;
+    fn pull(&mut self, round: Round, which: usize) -> anyhow::Result<()> {
+        let (_, options, goal) = PULLS[which];
+        let place = match goal {
+            Goal::Disk => self.pulled.clone(),
+            Goal::Memory => self.memory.path().join("pulled"),
+        };
+        remove(&place)?;
+        fs::create_dir(&place)?;
         settle_disk();
         let before = self.server.cpu()?;
-        let (took, _) = run_one(rsync(&[options]).arg(self.server.url()).arg(&self.pulled), LIMIT)?;
+        let (took, _) = run_one(rsync(&[options]).arg(self.server.url()).arg(&place), LIMIT)?;
         let cpu = self.server.cpu()? - before;
         say(&format!("  wall {:.3?}, server CPU {cpu:.3?}", took.wall));
-        let numbers = if options == "-az" { &mut self.pull_z } else { &mut self.pull };
+        if goal == Goal::Memory {
+            remove(&place)?;
+        }
         if round == Round::Counts {
-            numbers.wall.time(took.wall);
-            numbers.cpu.time(cpu);
+            self.pulls[which].wall.time(took.wall);
+            self.pulls[which].cpu.time(cpu);
         }
         Ok(())
     }
 
-    fn round(&mut self, part: Part, round: Round, options: Options) -> anyhow::Result<()> {
+    fn round(&mut self, part: Part, round: Round, crowd: usize) -> anyhow::Result<()> {
         match part {
             Part::Noop => self.noop(round),
-            Part::Crowd => self.crowd(round, options.crowd),
-            Part::Pull => self.pull(round, "-a"),
-            Part::PullZ => self.pull(round, "-az"),
+            Part::Crowd => self.crowd(round, crowd),
+            Part::Pull(which) => self.pull(round, which),
         }
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Part {
     Noop,
     Crowd,
-    Pull,
-    PullZ,
+    /// One of [`PULLS`].
+    Pull(usize),
 }
+
+/// Every part, with the word that chooses it.
+const PARTS: [(&str, Part); 6] = [
+    ("noop", Part::Noop),
+    ("crowd", Part::Crowd),
+    ("pull", Part::Pull(0)),
+    ("pull", Part::Pull(1)),
+    ("memory-pull", Part::Pull(2)),
+    ("memory-pull", Part::Pull(3)),
+];
 
 fn main() -> anyhow::Result<()> {
     let options = Options::read()?;
@@ -179,35 +209,43 @@ fn main() -> anyhow::Result<()> {
     let node = Server::headwater(&dir)?;
     run_one(&mut import(&dir, &stage.tree), LIMIT)?;
     let mut sides = [Side::new("rsyncd", &stage, stock)?, Side::new("headwater", &stage, node)?];
-    for part in [Part::Noop, Part::Crowd, Part::Pull, Part::PullZ] {
+    let chosen = |word: &str| options.only.as_deref().is_none_or(|only| only == word);
+    ensure!(PARTS.iter().any(|(word, _)| chosen(word)), "--only knows noop, crowd, pull and memory-pull");
+    for (word, part) in PARTS.into_iter().filter(|(word, _)| chosen(word)) {
         for number in 0..options.warm_up + options.rounds {
             let round = if number < options.warm_up { Round::WarmUp } else { Round::Counts };
             for side in &mut sides {
-                say(&format!("{part:?}, round {number}: {}", side.name));
-                side.round(part, round, options)?;
+                say(&format!("{word}, round {number}: {}", side.name));
+                side.round(part, round, options.crowd)?;
             }
             // The other one goes first next time.
             sides.reverse();
         }
         sides.sort_by_key(|side| side.name != "rsyncd");
     }
-    print(&sides, &machine, options)
+    print(&sides, &machine, &options)
 }
 
-fn print([stock, ours]: &[Side; 2], machine: &str, options: Options) -> anyhow::Result<()> {
+fn print([stock, ours]: &[Side; 2], machine: &str, options: &Options) -> anyhow::Result<()> {
     let mut table = Table::default();
     let crowd = |what: &str| format!("{} at once, {what}", options.crowd);
-    table.row("no-op, wall", Some(&stock.noop_wall), &ours.noop_wall, Target::Times(1.0));
-    table.row("no-op, server CPU", Some(&stock.noop_cpu), &ours.noop_cpu, Target::Times(0.05));
-    table.row(&crowd("wall"), Some(&stock.crowd_wall), &ours.crowd_wall, Target::Times(0.7));
-    table.row(&crowd("floor"), Some(&stock.crowd_floor), &ours.crowd_floor, Target::None);
-    table.row(&crowd("server CPU"), Some(&stock.crowd_cpu), &ours.crowd_cpu, Target::Times(0.05));
-    table.row(&crowd("memory"), Some(&stock.crowd_memory), &ours.crowd_memory, Target::Times(0.1));
-    table.row("memory before they came", Some(&stock.crowd_idle), &ours.crowd_idle, Target::None);
-    table.row("full pull, wall", Some(&stock.pull.wall), &ours.pull.wall, Target::Times(1.0));
-    table.row("full pull, server CPU", Some(&stock.pull.cpu), &ours.pull.cpu, Target::Times(1.0 / 3.0));
-    table.row("full pull -z, wall", Some(&stock.pull_z.wall), &ours.pull_z.wall, Target::Times(1.0));
-    table.row("full pull -z, server CPU", Some(&stock.pull_z.cpu), &ours.pull_z.cpu, Target::None);
+    let mut row = |what: &str, stock: &Numbers, ours: &Numbers, target| {
+        if !ours.is_empty() {
+            table.row(what, Some(stock), ours, target);
+        }
+    };
+    row("no-op, wall", &stock.noop_wall, &ours.noop_wall, Target::Times(1.0));
+    row("no-op, server CPU", &stock.noop_cpu, &ours.noop_cpu, Target::Times(0.05));
+    row(&crowd("wall"), &stock.crowd_wall, &ours.crowd_wall, Target::Times(0.7));
+    row(&crowd("floor"), &stock.crowd_floor, &ours.crowd_floor, Target::None);
+    row(&crowd("server CPU"), &stock.crowd_cpu, &ours.crowd_cpu, Target::Times(0.05));
+    row(&crowd("memory"), &stock.crowd_memory, &ours.crowd_memory, Target::Times(0.1));
+    row("memory before they came", &stock.crowd_idle, &ours.crowd_idle, Target::None);
+    for ((what, options, _), (stock, ours)) in PULLS.iter().zip(stock.pulls.iter().zip(&ours.pulls)) {
+        row(&format!("{what}, wall"), &stock.wall, &ours.wall, Target::Times(1.0));
+        let target = if *options == "-a" { Target::Times(1.0 / 3.0) } else { Target::None };
+        row(&format!("{what}, server CPU"), &stock.cpu, &ours.cpu, target);
+    }
     let sample = format!("{} files, {} rounds", options.files, options.rounds);
     let notes = "No-op: Portage's options, nothing to transfer. Floor: the processor time of the clients themselves, over\n\
                  all cores; no server can be faster. Memory: the largest sum of PSS above idle.";

@@ -6,7 +6,7 @@
 use anyhow::{Context, bail};
 
 /// How much is measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// Files of the sample tree.
     pub(crate) files: u64,
@@ -18,10 +18,12 @@ pub(crate) struct Options {
     pub(crate) crowd: usize,
     /// Files that are changed for a publication.
     pub(crate) changed: usize,
+    /// The one part that is measured; `None`: all.
+    pub(crate) only: Option<String>,
 }
 
-const FULL: Options = Options { files: 150_000, rounds: 5, warm_up: 1, crowd: 50, changed: 1_500 };
-const QUICK: Options = Options { files: 1_000, rounds: 1, warm_up: 0, crowd: 8, changed: 20 };
+const FULL: Options = Options { files: 150_000, rounds: 5, warm_up: 1, crowd: 50, changed: 1_500, only: None };
+const QUICK: Options = Options { files: 1_000, rounds: 1, warm_up: 0, crowd: 8, changed: 20, only: None };
 
 impl Options {
     /// From the command line.
@@ -31,11 +33,15 @@ impl Options {
         let mut options = if measuring { FULL } else { QUICK };
         let mut words = words.iter().filter(|word| !["--bench", "--quick"].contains(&word.as_str()));
         while let Some(word) = words.next() {
+            if word == "--only" {
+                options.only = Some(words.next().context("--only needs the name of a part")?.clone());
+                continue;
+            }
             let mut number = || words.next().and_then(|word| word.parse().ok()).context("a number is missing");
             match word.as_str() {
                 "--files" => options.files = number()?,
                 "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
-                other => bail!("{other:?} is none of --quick, --files N, --rounds N"),
+                other => bail!("{other:?} is none of --quick, --files N, --rounds N, --only PART"),
             }
         }
         Ok(options)

@@ -20,6 +20,9 @@ pub(crate) const MODULE: &str = "gentoo-portage";
 /// Longest wait for a server to start, to end, or to be done with its clients.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Looks in a row, half a second apart, between which memory must stand still.
+const SETTLED: u32 = 4;
+
 /// How long a server gets to put away what the last client left, before its time is read.
 const REST: Duration = Duration::from_millis(50);
 
@@ -104,6 +107,19 @@ impl Server {
     /// Memory now, in bytes, all children counted.
     pub(crate) fn pss(&self) -> anyhow::Result<u64> {
         proc::pss(self.child.id())
+    }
+
+    /// Memory once it stands still: after an import a node tidies up.
+    pub(crate) fn settled_pss(&self) -> anyhow::Result<u64> {
+        let start = Instant::now();
+        let (mut last, mut still) = (self.pss()?, 0);
+        while still < SETTLED && start.elapsed() < PATIENCE {
+            park_timeout(Duration::from_millis(500));
+            let now = self.pss()?;
+            still = if now.abs_diff(last) * 50 < now { still + 1 } else { 0 };
+            last = now;
+        }
+        Ok(last)
     }
 }
 

@@ -40,6 +40,11 @@ impl Numbers {
         self.values.push(u32::try_from(bytes >> 10).map_or(f64::INFINITY, |kib| f64::from(kib) * 1024.0));
     }
 
+    /// Whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The one in the middle.
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.values.clone();
