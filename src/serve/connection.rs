@@ -159,6 +159,7 @@ impl Connection {
                     return Ok(Opening::Granted(granted, *request));
                 }
                 Step::Drain { .. } | Step::Finished(_) => return Ok(Opening::Over),
+                Step::Login(_) => return Err(ServeError::Ending("a login that nobody asked for")),
                 Step::Send(_) | Step::Wait => return Err(ServeError::Ending("a request without a list")),
             }
         }
@@ -287,7 +288,7 @@ impl Connection {
                 Step::Wait => {}
                 Step::Finished(finish) if finish.clean => return Ok(Parting::Goodbye),
                 Step::Finished(_) | Step::Drain { .. } => return Ok(Parting::LastWord),
-                Step::ListModules | Step::Module(_) | Step::List(_) => {
+                Step::ListModules | Step::Module(_) | Step::Login(_) | Step::List(_) => {
                     return Err(ServeError::Ending("a second request line"));
                 }
             }

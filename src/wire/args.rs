@@ -1,78 +1,97 @@
-//! The argument vector: byte strings, each ended by a zero byte, and an empty one at the end.
+//! Byte strings as a client sends them in a row: each ended by a zero byte, and an empty one at the end.
 //!
-//! The reader takes bytes as they arrive and stops exactly behind the vector, since what follows (a second vector,
-//! or the binary setup) is read by somebody else. Invariant: whatever a peer sends, it holds at most [`MAX_BYTES`]
-//! in at most [`MAX_COUNT`] arguments. Deliberately absent: the meaning of the arguments, and the deadline over
-//! the text phase, which belongs to whoever has a clock.
+//! Argument vectors have this form (protocol 2.7), and so have the names of `--files-from` (protocol 7). The reader
+//! takes bytes as they arrive and stops exactly behind the row, since what follows is read by somebody else.
+//! Invariant: whatever a peer sends, at most [`Bound::bytes`] in at most [`Bound::count`] strings are held; what comes
+//! beyond is read and dropped, so that the end is still found and the client can be told.
+//! Deliberately absent: the meaning of the strings, and any deadline, which belongs to whoever has a clock.
 
-/// Most arguments in one vector; stock has the same limit (protocol 2.7).
-pub const MAX_COUNT: usize = 16_000;
-
-/// Longest argument in bytes. Stock cuts at 5 KiB; a cut path would be another path, so a longer one is refused.
+/// Longest string in bytes. Stock cuts arguments at 5 KiB; a cut path would be another path, so nothing is cut here.
 pub const MAX_LENGTH: usize = 5_120;
 
-/// Most bytes in one vector: room for thousands of paths, and a bound on what a stranger can make us hold.
-pub const MAX_BYTES: usize = 1 << 20;
-
-/// Why an argument vector was refused. The session ends without an answer, as there is no way yet to send one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ArgsError {
-    /// More than [`MAX_COUNT`] arguments.
-    #[error("argument vector of more than {MAX_COUNT} arguments")]
-    TooMany,
-    /// An argument of more than [`MAX_LENGTH`] bytes.
-    #[error("argument of more than {MAX_LENGTH} bytes")]
-    TooLong,
-    /// More than [`MAX_BYTES`] bytes in all.
-    #[error("argument vector of more than {MAX_BYTES} bytes")]
-    TooBig,
+/// How much of one kind of thing a client may send.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Bound {
+    /// How many.
+    pub count: usize,
+    /// Bytes of all together.
+    pub bytes: usize,
 }
 
-/// Reads one vector (protocol 2.7, 2.8).
-#[derive(Debug, Default)]
+/// How a row of strings passed its bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ArgsError {
+    /// More strings than this.
+    #[error("more than {0} of them")]
+    TooMany(usize),
+    /// A string of more than [`MAX_LENGTH`] bytes.
+    #[error("one of more than {MAX_LENGTH} bytes")]
+    TooLong,
+    /// More bytes in all than this.
+    #[error("more than {0} bytes in all")]
+    TooBig(usize),
+}
+
+/// Reads one row.
+#[derive(Debug)]
 pub struct Args {
+    bound: Bound,
     whole: Vec<Vec<u8>>,
-    /// The argument whose end has not come yet.
+    /// The string whose end has not come yet.
     partial: Vec<u8>,
+    /// How long that string is, dropped bytes included.
+    length: usize,
     bytes: usize,
+    passed: Option<ArgsError>,
 }
 
 impl Args {
-    /// A reader at the start of a vector.
+    /// A reader at the start of a row.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(bound: Bound) -> Self {
+        Self { bound, whole: Vec::new(), partial: Vec::new(), length: 0, bytes: 0, passed: None }
     }
 
-    /// Takes what belongs to the vector off the front of `input`. Gives the vector once, when it is complete;
-    /// until then it takes everything.
-    ///
-    /// # Errors
-    /// One of the limits was passed.
-    pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Vec<Vec<u8>>>, ArgsError> {
+    /// Takes what belongs to the row off the front of `input`. Gives the row once, when it is complete; until then it
+    /// takes everything. Once [`Args::passed`] says something, strings are missing from the row.
+    pub fn read(&mut self, input: &mut &[u8]) -> Option<Vec<Vec<u8>>> {
         loop {
             let end = input.iter().position(|&byte| byte == 0);
             let (piece, rest) = input.split_at(end.unwrap_or(input.len()));
-            self.bytes = self.bytes.saturating_add(piece.len());
-            if self.bytes > MAX_BYTES {
-                return Err(ArgsError::TooBig);
-            }
-            if self.partial.len() + piece.len() > MAX_LENGTH {
-                return Err(ArgsError::TooLong);
-            }
-            self.partial.extend_from_slice(piece);
             *input = rest.get(1..).unwrap_or_default();
-            if end.is_none() {
-                return Ok(None);
+            self.length = self.length.saturating_add(piece.len());
+            self.take(piece);
+            end?;
+            if self.length == 0 {
+                return Some(std::mem::take(&mut self.whole));
             }
-            if self.partial.is_empty() {
-                self.bytes = 0;
-                return Ok(Some(std::mem::take(&mut self.whole)));
+            self.length = 0;
+            if self.passed.is_none() {
+                self.whole.push(std::mem::take(&mut self.partial));
             }
-            if self.whole.len() == MAX_COUNT {
-                return Err(ArgsError::TooMany);
-            }
-            self.whole.push(std::mem::take(&mut self.partial));
+        }
+    }
+
+    /// Which bound was passed first, if any was.
+    #[must_use]
+    pub fn passed(&self) -> Option<ArgsError> {
+        self.passed
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        if self.passed.is_some() || piece.is_empty() {
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(piece.len());
+        self.passed = match self.bound {
+            Bound { bytes, .. } if self.bytes > bytes => Some(ArgsError::TooBig(bytes)),
+            _ if self.length > MAX_LENGTH => Some(ArgsError::TooLong),
+            Bound { count, .. } if self.whole.len() >= count => Some(ArgsError::TooMany(count)),
+            _ => None,
+        };
+        match self.passed {
+            Some(_) => self.partial = Vec::new(),
+            None => self.partial.extend_from_slice(piece),
         }
     }
 }
@@ -81,16 +100,18 @@ impl Args {
 mod tests {
     use super::*;
 
+    const BOUND: Bound = Bound { count: 16_000, bytes: 1 << 20 };
+
     #[test]
-    fn a_vector_ends_at_the_empty_argument_however_it_is_cut() {
+    fn a_row_ends_at_the_empty_string_however_it_is_cut() {
         let bytes = b"--server\0--sender\0-logDtpre.LsfxCIvu\0.\0mod/\0\0\x1exxh";
         for step in 1..bytes.len() {
-            let mut args = Args::new();
+            let mut args = Args::new(BOUND);
             let mut taken = 0;
             let whole = loop {
                 let piece = &bytes[taken..bytes.len().min(taken + step)];
                 let mut input = piece;
-                let found = args.read(&mut input).unwrap();
+                let found = args.read(&mut input);
                 taken += piece.len() - input.len();
                 if let Some(whole) = found {
                     break whole;
@@ -104,27 +125,32 @@ mod tests {
     }
 
     #[test]
-    fn two_vectors_in_one_read_are_two_vectors() {
+    fn two_rows_in_one_read_are_two_rows() {
         let mut input: &[u8] = b"-s\0\0rsync\0.\0m/\0\0";
-        assert_eq!(Args::new().read(&mut input), Ok(Some(vec![b"-s".to_vec()])));
-        let second = Args::new().read(&mut input).unwrap().unwrap();
+        assert_eq!(Args::new(BOUND).read(&mut input), Some(vec![b"-s".to_vec()]));
+        let second = Args::new(BOUND).read(&mut input).unwrap();
         assert_eq!(second, [&b"rsync"[..], b".", b"m/"]);
         assert!(input.is_empty());
     }
 
     #[test]
-    fn the_limits_hold_at_their_exact_values() {
-        let rows: [(Vec<u8>, Result<usize, ArgsError>); 6] = [
-            ([vec![b'x'; MAX_LENGTH], vec![0, 0]].concat(), Ok(1)),
-            (vec![b'x'; MAX_LENGTH + 1], Err(ArgsError::TooLong)),
-            ([b"x\0".repeat(MAX_COUNT), vec![0]].concat(), Ok(MAX_COUNT)),
-            ([b"x\0".repeat(MAX_COUNT), b"y\0".to_vec()].concat(), Err(ArgsError::TooMany)),
-            ([[vec![b'x'; 4_096], vec![0]].concat().repeat(256), vec![0]].concat(), Ok(256)),
-            ([[vec![b'x'; 4_096], vec![0]].concat().repeat(256), b"y".to_vec()].concat(), Err(ArgsError::TooBig)),
+    fn the_limits_hold_at_their_exact_values_and_the_end_is_found_all_the_same() {
+        let long = [vec![b'x'; 4_096], vec![0]].concat().repeat(256);
+        let rows: [(Vec<u8>, usize, Option<ArgsError>); 6] = [
+            ([vec![b'x'; MAX_LENGTH], vec![0, 0]].concat(), 1, None),
+            ([vec![b'x'; MAX_LENGTH + 1], vec![0, 0]].concat(), 0, Some(ArgsError::TooLong)),
+            ([b"x\0".repeat(BOUND.count), vec![0]].concat(), BOUND.count, None),
+            ([b"x\0".repeat(BOUND.count), b"y\0\0".to_vec()].concat(), BOUND.count, Some(ArgsError::TooMany(16_000))),
+            ([&long[..], b"\0"].concat(), 256, None),
+            ([&long[..], b"y\0z\0\0"].concat(), 256, Some(ArgsError::TooBig(1 << 20))),
         ];
-        for (bytes, expected) in rows {
-            let result = Args::new().read(&mut bytes.as_slice());
-            assert_eq!(result.map(|whole| whole.unwrap().len()), expected);
+        for (bytes, count, passed) in rows {
+            for step in [1, 777, bytes.len()] {
+                let mut args = Args::new(BOUND);
+                let whole = bytes.chunks(step).find_map(|mut piece| args.read(&mut piece)).unwrap();
+                assert_eq!((whole.len(), args.passed()), (count, passed));
+                assert!(args.partial.is_empty());
+            }
         }
     }
 }

@@ -25,10 +25,11 @@ pub enum WireError {
     /// A command of the text phase that nobody knows, or early input of an impossible length (protocol 2.3).
     #[error("request line that asks for nothing known: {0}")]
     Request(String),
-    /// The argument vector passed a bound (protocol 2.7).
-    #[error("reading the arguments: {0}")]
-    Args(#[from] ArgsError),
-    /// An argument that is unknown or refused; the client was told so (protocol 2.12).
+    /// A client that shares no password digest with us, or none as strong as the module wants; it was told so
+    /// (protocol 2.5).
+    #[error("no password digest in common with the client that is strong enough")]
+    NoDigest,
+    /// An argument that is unknown or refused, or too many of them; the client was told so (protocol 2.12).
     #[error("arguments refused: {text}")]
     Refused {
         /// The exit code that the client got.
@@ -44,7 +45,13 @@ pub enum WireError {
     Mux(#[from] MuxError),
     /// A filter list that passes a bound, or holds a rule of no bytes (protocol 6.1).
     #[error("filter list: {0}")]
-    RuleList(&'static str),
+    RuleList(String),
+    /// The names of `--files-from` passed a bound (protocol 7).
+    #[error("too many names of files: {0}")]
+    Names(ArgsError),
+    /// Data where a client of protocol 30 has to send file names outside the frames (protocol 7).
+    #[error("data behind the filter list, where file names are due")]
+    NamesInFrames,
     /// A filter rule that cannot be read (protocol 6.1).
     #[error("{0}")]
     Filter(#[from] FilterError),
@@ -97,17 +104,17 @@ impl WireError {
     #[must_use]
     pub fn code(&self) -> i32 {
         match self {
-            Self::Line(_) | Self::Greeting(_) | Self::Request(_) | Self::Args(_) => 5,
+            Self::Line(_) | Self::Greeting(_) | Self::Request(_) | Self::NoDigest => 5,
             Self::Refused { code, .. } => *code,
             Self::Setup(_) => 4,
             Self::Filter(error) => i32::from(error.exit_code()),
-            Self::RuleList(_) => 1,
+            Self::RuleList(_) | Self::Names(_) => 1,
             Self::Number { .. }
             | Self::Index { .. }
             | Self::Late { .. }
             | Self::Sums { .. }
             | Self::DeletionStatistics => 2,
-            Self::Mux(_) | Self::Ended { .. } => 12,
+            Self::Mux(_) | Self::NamesInFrames | Self::Ended { .. } => 12,
             Self::Tokens(_) => 22,
         }
     }

@@ -86,7 +86,7 @@ impl FilterError {
 pub type Read<'a> = dyn FnMut(&[u8]) -> Option<Vec<u8>> + 'a;
 
 /// A client's filter list. Two are equal if they mean the same rules in the same order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Filters(Arc<[Item]>);
 
 /// The rules in force inside one directory. Cloning is cheap.

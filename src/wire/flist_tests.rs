@@ -1,10 +1,10 @@
 //! Tests of the file list's two halves against each other, and against the lists that stock daemons sent.
 
-use super::flist::{DirRole, Link, ListFormat, Listed, TYPE_DIRECTORY, TYPE_FIFO, TYPE_FILE, TYPE_SYMLINK};
+use super::flist::{DirRole, Link, ListFormat, Listed, TYPE_DIRECTORY, TYPE_FIFO, TYPE_FILE, TYPE_SYMLINK, flag};
 use super::flist_read::{ListError, ListItem, ListReader};
 use super::flist_write::ListWriter;
 use super::numbers::Cursor;
-use super::recorded::{Heard, asked, contents, hear, recordings, sorted};
+use super::recorded::{Heard, asked, contents, hear, partial_recordings, recordings, sorted};
 use super::sums::SumKind;
 
 const PLAIN: ListFormat = ListFormat {
@@ -70,10 +70,11 @@ fn read(format: ListFormat, bytes: &[u8]) -> Result<Vec<String>, ListError> {
 #[test]
 fn the_lists_of_stock_daemons_are_read_and_written_again_byte_for_byte() {
     let contents = contents();
-    for recording in recordings() {
+    for recording in recordings().into_iter().chain(partial_recordings()) {
         let about = asked(recording.client);
         let Heard { entries, users, groups, io_error, list, .. } = hear(recording.server, &about, &contents);
-        assert_eq!(entries.len(), 14, "{}", recording.name);
+        let few = recording.name.starts_with("append") || recording.name.starts_with("files-from");
+        assert_eq!(entries.len() == 14, !few, "{}", recording.name);
         let users: Vec<(u32, &[u8])> = users.iter().map(|(id, name)| (*id, &name[..])).collect();
         let groups: Vec<(u32, &[u8])> = groups.iter().map(|(id, name)| (*id, &name[..])).collect();
         let (mut writer, mut out) = (ListWriter::new(about.format), Vec::new());
@@ -172,6 +173,20 @@ fn the_end_of_a_list_is_coded_as_the_protocol_says() {
     for (format, io_error, expected) in rows {
         assert_eq!(written(format, &[], io_error), expected, "{format:?}");
     }
+}
+
+/// Protocol 8.3: where it comes first, an entry of mode 0 needs no mode, which some clients would not read.
+#[test]
+fn a_missing_argument_is_an_entry_without_a_mode() {
+    let missing = Listed { name: b"gone", mode: 0, size: 0, mtime: 0, ..FILE };
+    let bare = ListFormat { id_names: false, atimes: true, checksum: Some(SumKind::Md5), ..PLAIN };
+    let flags = flag::SAME_MODE | flag::SAME_TIME | flag::SAME_ATIME;
+    let mut expected = Vec::new();
+    super::numbers::put_varint_u32(&mut expected, flags);
+    expected.extend_from_slice(b"\x04gone\0\0\0\0\0");
+    assert_eq!(written(bare, &[missing], 0)[..expected.len()], expected);
+    let behind = written(bare, &[FILE, missing], 0);
+    assert!(behind.windows(4).any(|mode| mode == [0; 4]));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Both sides greet at once, so nothing here waits for anything: [`GREETING`] is a constant, and the peer's line
 //! decides the protocol alone. Invariant: a [`Protocol`] is 30, 31 or 32; whatever else a peer wants ends with an
 //! `@ERROR` line. Deliberately absent: the message of the day (plain bytes of whoever has them), access rules,
-//! and the password exchange.
+//! and the answer to a challenge.
 
 use super::quote::quote;
 
@@ -55,14 +55,27 @@ pub enum PasswordDigest {
 }
 
 impl PasswordDigest {
-    fn from_name(name: &[u8]) -> Option<Self> {
-        match name {
-            b"sha512" => Some(Self::Sha512),
-            b"sha256" => Some(Self::Sha256),
-            b"sha1" => Some(Self::Sha1),
-            b"md5" => Some(Self::Md5),
-            _ => None,
+    /// All digests, strongest first, as in [`GREETING`].
+    pub const ALL: [Self; 4] = [Self::Sha512, Self::Sha256, Self::Sha1, Self::Md5];
+
+    /// The name in greetings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha512 => "sha512",
+            Self::Sha256 => "sha256",
+            Self::Sha1 => "sha1",
+            Self::Md5 => "md5",
         }
+    }
+
+    /// Those that are no weaker than this one, strongest first.
+    pub fn at_least(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |digest| *digest <= self)
+    }
+
+    fn from_name(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|digest| digest.name().as_bytes() == name)
     }
 }
 
@@ -190,6 +203,20 @@ pub fn unknown_command_line(line: &[u8]) -> Vec<u8> {
     format!("@ERROR: Unknown command '{}'\n", quote(line)).into_bytes()
 }
 
+/// Asks for a password (protocol 2.5). The challenge holds no line end.
+#[must_use]
+pub fn challenge_line(challenge: &str) -> Vec<u8> {
+    format!("@RSYNCD: AUTHREQD {challenge}\n").into_bytes()
+}
+
+/// The line for a client whose first digest that we know is weaker than `weakest`, or that has none (protocol 2.5).
+#[must_use]
+pub fn no_digest_line(weakest: PasswordDigest) -> Vec<u8> {
+    let names: Vec<&str> = weakest.at_least().map(PasswordDigest::name).collect();
+    let names = names.join(" ");
+    format!("@ERROR: your client does not support one of our daemon-auth checksums: {names}\n").into_bytes()
+}
+
 /// One line of a module listing, with its end: the name padded to 15 columns, a tab, the comment (protocol 2.4).
 #[must_use]
 pub fn module_list_line(name: &[u8], comment: &[u8]) -> Vec<u8> {
@@ -296,6 +323,15 @@ mod tests {
     fn our_own_greeting_is_one_that_we_accept() {
         let line = GREETING.strip_suffix(b"\n").unwrap();
         assert_eq!(parse_greeting(line).unwrap().protocol, Protocol::V32);
+    }
+
+    #[test]
+    fn digests_have_an_order_and_the_greeting_names_them_in_it() {
+        let names = PasswordDigest::ALL.map(PasswordDigest::name).join(" ");
+        assert_eq!(GREETING, format!("@RSYNCD: 32.0 {names}\n").as_bytes());
+        assert!(PasswordDigest::Md5.at_least().eq(PasswordDigest::ALL));
+        let line = b"@ERROR: your client does not support one of our daemon-auth checksums: sha512 sha256\n";
+        assert_eq!(no_digest_line(PasswordDigest::Sha256), line);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //!  client                                    daemon
 //!    |  <- greeting, message of the day        |
 //!    |  greeting, module name ->               |  greeting
+//!    |  <- challenge; user and answer ->        |  login, where a module wants it
 //!    |  <- OK                                  |
 //!    |  arguments ->                           |  args, options
 //!    |  <- compat flags, name lists, seed      |
 //!    |  name lists ->                          |  setup
 //!    |===== frames from here on, both ways ====|  mux
 //!    |  filter rules ->                        |  rules, wild, filter
+//!    |  names of files ->                      |  args, with --files-from
 //!    |  <- file list, names of ids             |  flist, flist_write, flist_read, order
 //!    |  requests, block sums ->                |  sums
 //!    |  <- replies: tokens, whole-file sums    |  delta, tokens
@@ -30,6 +32,7 @@ pub mod flist;
 pub mod flist_read;
 pub mod flist_write;
 pub mod greeting;
+pub mod login;
 pub mod mux;
 pub mod numbers;
 pub mod options;
@@ -46,6 +49,7 @@ pub mod wild;
 mod option_parser;
 mod option_table;
 mod quote;
+mod sender_asking;
 mod sender_input;
 mod sender_output;
 mod sender_reply;
@@ -53,6 +57,7 @@ mod sender_request;
 mod sender_start;
 mod sender_step;
 mod sender_transfer;
+mod token_lz4;
 mod token_zlib;
 mod token_zstd;
 
@@ -63,5 +68,7 @@ mod token_tests;
 mod flist_tests;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod sender_asking_tests;
 #[cfg(test)]
 mod sender_tests;

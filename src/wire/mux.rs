@@ -4,7 +4,7 @@
 //! their bytes on as they arrive and collects none. A message is collected, and may do so: no message that we
 //! accept is longer than 5,119 bytes. What a side may not send in a pull is an error on sight. Keep-alives (empty
 //! data frames) and no-ops end here; whoever measures silence does it where the bytes are read. Deliberately
-//! absent: any reaction to a message, and the unframed file names that protocol 30 sends between two frames.
+//! absent: any reaction to a message, and the meaning of the bytes that protocol 30 puts between two frames.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -233,6 +233,19 @@ impl Demux {
         }
     }
 
+    /// Lets `take` have the bytes behind the last frame, which are no frame: it takes what is its own off their front
+    /// (protocol 7, at protocol 30). `None`: the last frame has not ended.
+    pub fn between_frames<T>(&mut self, take: impl FnOnce(&mut &[u8]) -> T) -> Option<T> {
+        if self.open > 0 {
+            return None;
+        }
+        let mut rest: &[u8] = &self.buffer;
+        let taken = take(&mut rest);
+        let left = rest.len();
+        self.buffer.advance(self.buffer.len() - left);
+        Some(taken)
+    }
+
     fn data(&mut self) -> Option<Piece> {
         let length = self.open.min(self.buffer.len());
         if length == 0 {
@@ -303,6 +316,19 @@ mod tests {
                 assert_eq!(pieces(Demux::of_daemon(), bytes, step), Ok(expected.clone()), "{tag:?}");
             }
         }
+    }
+
+    #[test]
+    fn bytes_between_frames_are_taken_only_between_frames() {
+        let mut demux = Demux::new();
+        demux.input(b"\x02\0\0\x07a");
+        assert_eq!(demux.next(), Ok(Some(Piece::Data(Bytes::from_static(b"a")))));
+        assert_eq!(demux.between_frames(|_| ()), None);
+        demux.input(b"bname\0\x01\0\0\x07c");
+        assert_eq!(demux.next(), Ok(Some(Piece::Data(Bytes::from_static(b"b")))));
+        let name = demux.between_frames(|bytes| bytes.split_off(..5).map(<[u8]>::to_vec));
+        assert_eq!(name, Some(Some(b"name\0".to_vec())));
+        assert_eq!(demux.next(), Ok(Some(Piece::Data(Bytes::from_static(b"c")))));
     }
 
     #[test]

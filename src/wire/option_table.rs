@@ -1,9 +1,8 @@
 //! The table of every option that a daemon knows: its names, whether a value follows, and what it does.
 //!
 //! A row is all there is to say about an option (protocol 2.12); the parser holds no names. What is not in the
-//! table is unknown and refused. The column `when` tells which options are understood but not served yet: their
-//! effect is recorded and the session refused. Deliberately absent: the caps behind `-e` and the values, which are
-//! read by the parser.
+//! table is unknown and refused. Deliberately absent: the caps behind `-e` and the values, which are read by the
+//! parser.
 
 use super::options::Flag;
 use super::tokens::Codec;
@@ -17,7 +16,6 @@ pub(super) struct Row {
     pub(super) short: Option<u8>,
     pub(super) takes: Takes,
     pub(super) effect: Effect,
-    pub(super) when: When,
 }
 
 /// Whether a value belongs to the option, attached or as the next argument.
@@ -25,14 +23,6 @@ pub(super) struct Row {
 pub(super) enum Takes {
     Nothing,
     Value,
-}
-
-/// Whether the option is served.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum When {
-    Now,
-    /// Understood and recorded, but refused.
-    Later,
 }
 
 /// What an option does to the daemon.
@@ -80,11 +70,7 @@ impl Row {
             [letter, ..] => Some(*letter),
             [] => None,
         };
-        Self { long, short, takes, effect, when: When::Now }
-    }
-
-    const fn later(self) -> Self {
-        Self { when: When::Later, ..self }
+        Self { long, short, takes, effect }
     }
 }
 
@@ -155,18 +141,18 @@ const OBEYED: &[Row] = &[
     set("numeric-ids", "", Flag::NumericIds),
     set("ignore-errors", "", Flag::IgnoreErrors),
     set("ignore-missing-args", "", Flag::IgnoreMissingArgs),
-    set("delete-missing-args", "", Flag::DeleteMissingArgs).later(),
+    set("delete-missing-args", "", Flag::DeleteMissingArgs),
     set("inplace", "", Flag::Inplace),
     set("list-only", "", Flag::ListOnly),
-    set("copy-links", "L", Flag::CopyLinks).later(),
-    set("copy-dirlinks", "k", Flag::CopyDirlinks).later(),
-    set("copy-unsafe-links", "", Flag::CopyUnsafeLinks).later(),
-    set("atimes", "U", Flag::Atimes).later(),
-    set("secluded-args", "s", Flag::Secluded).later(),
-    set("protect-args", "", Flag::Secluded).later(),
-    act("append", "", Effect::Append).later(),
-    act("append-verify", "", Effect::AppendVerify).later(),
-    value("files-from", "", Effect::FilesFrom).later(),
+    set("copy-links", "L", Flag::CopyLinks),
+    set("copy-dirlinks", "k", Flag::CopyDirlinks),
+    set("copy-unsafe-links", "", Flag::CopyUnsafeLinks),
+    set("atimes", "U", Flag::Atimes),
+    set("secluded-args", "s", Flag::Secluded),
+    set("protect-args", "", Flag::Secluded),
+    act("append", "", Effect::Append),
+    act("append-verify", "", Effect::AppendVerify),
+    value("files-from", "", Effect::FilesFrom),
     set("from0", "0", Flag::From0),
     act("compress", "z", Effect::Compress),
     act("new-compress", "", Effect::Codec(Codec::Zlibx)),
@@ -234,6 +220,12 @@ const IGNORED: &[Row] = &[
     ignore("preallocate", ""),
     ignore("msgs2stderr", ""),
     ignore("motd", ""),
+    ignore("old-args", ""),
+    ignore("old-dirs", ""),
+    ignore("old-d", ""),
+    ignore("drop-D", ""),
+    ignore("trust-sender", ""),
+    ignore("blocking-io", ""),
 ];
 
 /// Options with a value that mean nothing to a sender.
@@ -245,7 +237,10 @@ const IGNORED_WITH_VALUE: &[Row] = &[
     ignore_value("info", ""),
     ignore_value("debug", ""),
     ignore_value("stderr", ""),
+    // A wish about speed. Threads are never a client's to choose (protocol 14.2).
     ignore_value("skip-compress", ""),
+    ignore_value("compress-threads", ""),
+    ignore_value("zt", ""),
     ignore_value("max-alloc", ""),
     ignore_value("suffix", ""),
     ignore_value("max-size", ""),
@@ -261,6 +256,20 @@ const IGNORED_WITH_VALUE: &[Row] = &[
     ignore_value("chown", ""),
     ignore_value("usermap", ""),
     ignore_value("groupmap", ""),
+    ignore_value("contimeout", ""),
+    ignore_value("stop-after", ""),
+    ignore_value("time-limit", ""),
+    ignore_value("stop-at", ""),
+    ignore_value("outbuf", ""),
+    ignore_value("sockopts", ""),
+    ignore_value("protocol", ""),
+    ignore_value("address", ""),
+    ignore_value("port", ""),
+    ignore_value("early-input", ""),
+    ignore_value("password-file", ""),
+    ignore_value("rsync-path", ""),
+    // All paths are resolved inside the module anyway.
+    ignore_value("confine-root", ""),
 ];
 
 /// Options that change the stream into something that is not spoken here, or that a daemon does not grant.

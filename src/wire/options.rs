@@ -144,6 +144,16 @@ pub enum FilesFrom {
     Client,
 }
 
+/// What a path argument stands for (protocol 2.8, 2.10).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum PathForm {
+    /// Perhaps for several paths, as old clients send them: see [`split_old_args`].
+    #[default]
+    Old,
+    /// For one path: it came in a second vector.
+    Secluded,
+}
+
 /// All that the argument vectors say besides paths and caps.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Options {
@@ -183,6 +193,12 @@ impl Options {
     #[must_use]
     pub const fn without(self, flag: Flag) -> Self {
         Self { flags: self.flags.without(Flags::of(&[flag])), ..self }
+    }
+
+    /// What the path arguments stand for.
+    #[must_use]
+    pub const fn path_form(&self) -> PathForm {
+        if self.has(Flag::Secluded) { PathForm::Secluded } else { PathForm::Old }
     }
 
     /// The part of the options that decides which entries are listed, and how.
@@ -328,7 +344,7 @@ pub fn is_secluded(first: &[Vec<u8>]) -> bool {
 }
 
 /// Splits a path argument as old clients expect: before each blank that is followed by the module's name and a
-/// slash (protocol 2.10). Only for paths that did not come in a second vector.
+/// slash (protocol 2.10). Only for [`PathForm::Old`].
 #[must_use]
 pub fn split_old_args<'a>(module: &[u8], path: &'a [u8]) -> Vec<&'a [u8]> {
     let mark = [b" ", module, b"/"].concat();

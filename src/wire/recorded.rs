@@ -2,8 +2,8 @@
 //!
 //! The text phase is skipped, the rest is read with this folder's own readers to the last byte: list, replies with
 //! their tokens, DONEs, statistics, messages. A recording and a sender of ours can so be compared by meaning, where
-//! frames, order of entries and compressed bytes may differ. Deliberately absent: sessions with incremental
-//! recursion, which this daemon always declines.
+//! frames, order of entries and compressed bytes may differ. Of sessions with incremental recursion, which this daemon
+//! always declines, only the client's first words are of use.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ pub(super) struct Recording {
     pub(super) server: &'static [u8],
 }
 
-/// All recordings with a single list and no feature that is refused.
+/// All recordings of the whole tree with a single list.
 pub(super) fn recordings() -> Vec<Recording> {
     vec![
         recording!("full-noinc-p32"),
@@ -49,9 +49,21 @@ pub(super) fn recordings() -> Vec<Recording> {
         recording!("delta-zstd-p32"),
         recording!("delta-zlibx-p32"),
         recording!("delta-zlib-p31"),
+        recording!("delta-lz4-p32"),
         recording!("checksum-c-p32"),
         recording!("emerge-declined-p32"),
         recording!("redo-noinc-p32"),
+    ]
+}
+
+/// Recordings of parts of the tree: named files, and append mode. Requests and list fit together as in [`recordings`].
+pub(super) fn partial_recordings() -> Vec<Recording> {
+    vec![
+        recording!("files-from-p32"),
+        recording!("files-from-p30"),
+        recording!("files-from-comments-p32"),
+        recording!("append-p32"),
+        recording!("append-verify-p32"),
     ]
 }
 

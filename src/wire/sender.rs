@@ -11,20 +11,26 @@
 use bytes::Bytes;
 
 use super::error::WireError;
-use super::filter::{CvsExclude, Filters};
+use super::filter::Filters;
 use super::flist::ListFormat;
-use super::greeting::Protocol;
+use super::greeting::{PasswordDigest, Protocol};
 use super::mux::Tag;
-use super::options::{Flag, Options};
-use super::sender_input::{DataStream, RuleList};
+use super::options::Options;
+use super::sender_asking::{Asking, Heard};
+use super::sender_input::DataStream;
 use super::sender_output::Output;
 use super::sender_start::{Opened, Start, StartStep, put_text};
 use super::sender_transfer::{ListFacts, Next, Transfer};
 use super::setup::Agreed;
 
+pub use super::args::Bound;
+pub use super::login::Login;
 pub use super::sender_reply::Outcome;
 pub use super::sender_request::{Attempt, Request};
-pub use super::sender_step::{FileList, Finish, Limits, ListRequest, ModuleTerms, NoSend, SenderConfig, Step};
+pub use super::sender_step::{
+    ARGUMENTS, FileList, Finish, Limits, ListRequest, ModuleTerms, NAMES, NoSend, RULES, SUM_BYTES, SenderConfig, Step,
+    WAITING,
+};
 
 /// Exit code of a client that could not have all files (protocol 12.1).
 const PARTIAL: i32 = 23;
@@ -35,7 +41,7 @@ const START: i32 = 5;
 #[derive(Debug)]
 enum Phase {
     Start(Start),
-    Rules(RuleList),
+    Asking(Box<Asking>),
     /// The driver makes the list.
     List,
     Transfer(Box<Transfer>),
@@ -73,7 +79,7 @@ impl Sender {
     #[must_use]
     pub fn new(config: SenderConfig) -> Self {
         let mut output = Output::default();
-        let start = Start::new(&config.motd, config.seed, &mut output);
+        let start = Start::new(&config.motd, config.seed, config.limits.arguments, &mut output);
         Self {
             limits: config.limits,
             phase: Phase::Start(start),
@@ -93,7 +99,7 @@ impl Sender {
         self.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         match self.phase {
             Phase::Start(_) => self.raw.extend_from_slice(bytes),
-            Phase::Rules(_) | Phase::List | Phase::Transfer(_) => self.stream.input(bytes),
+            Phase::Asking(_) | Phase::List | Phase::Transfer(_) => self.stream.input(bytes),
             Phase::Drain(_) | Phase::Finished(_) => {}
         }
     }
@@ -110,7 +116,7 @@ impl Sender {
             Phase::Start(start) => !start.is_asking(),
             Phase::List => false,
             Phase::Transfer(transfer) => !transfer.is_full(&self.limits),
-            Phase::Rules(_) | Phase::Drain(_) | Phase::Finished(_) => true,
+            Phase::Asking(_) | Phase::Drain(_) | Phase::Finished(_) => true,
         }
     }
 
@@ -120,7 +126,7 @@ impl Sender {
             Phase::Start(start) => start.is_asking(),
             Phase::List => true,
             Phase::Transfer(transfer) => transfer.is_owed(),
-            Phase::Rules(_) | Phase::Drain(_) | Phase::Finished(_) => false,
+            Phase::Asking(_) | Phase::Drain(_) | Phase::Finished(_) => false,
         }
     }
 
@@ -141,20 +147,23 @@ impl Sender {
     }
 
     fn step(&mut self) -> Result<Step, WireError> {
-        if matches!(self.phase, Phase::Rules(_) | Phase::List | Phase::Transfer(_)) {
-            self.hear_messages()?;
-        }
         if let Phase::Start(_) = self.phase
             && let Some(step) = self.start()?
         {
             return Ok(step);
         }
+        while let Phase::Asking(asking) = &mut self.phase {
+            match asking.next(&mut self.stream)? {
+                Heard::Nothing => return Ok(Step::Wait),
+                Heard::Message(tag, payload) => self.hear_message(tag, &payload),
+                Heard::All(filters, files) => return Ok(self.ask_for_list(filters, files)),
+            }
+        }
+        if matches!(self.phase, Phase::List | Phase::Transfer(_)) {
+            self.hear_messages()?;
+        }
         match &mut self.phase {
-            Phase::Start(_) | Phase::List => Ok(Step::Wait),
-            Phase::Rules(rules) => match rules.read(&mut self.stream)? {
-                Some(rules) => self.ask_for_list(&rules),
-                None => Ok(Step::Wait),
-            },
+            Phase::Start(_) | Phase::Asking(_) | Phase::List => Ok(Step::Wait),
             Phase::Transfer(transfer) => {
                 transfer.received = self.received;
                 match transfer.next(&mut self.stream, &mut self.output, &self.limits)? {
@@ -182,6 +191,7 @@ impl Sender {
                 self.module.clone_from(&name);
                 Ok(Some(Step::Module(name)))
             }
+            Some(StartStep::Login(login)) => Ok(Some(Step::Login(login))),
             Some(StartStep::Opened(opened)) => self.open(*opened),
         }
     }
@@ -190,7 +200,7 @@ impl Sender {
     fn open(&mut self, opened: Opened) -> Result<Option<Step>, WireError> {
         let Opened { protocol, options, paths, refusal, agreed } = opened;
         self.stream.input(&std::mem::take(&mut self.raw));
-        self.phase = Phase::Rules(RuleList::default());
+        self.phase = Phase::Asking(Box::new(Asking::new(&options, protocol, &self.limits)));
         self.session = Some(Session { protocol, options, agreed, paths });
         if let Some(refusal) = refusal {
             let text = refusal.line.trim_end().to_owned();
@@ -204,31 +214,36 @@ impl Sender {
         self.step().map(Some)
     }
 
-    /// Reacts to the messages that have arrived. All that is left of a client's is its ERROR_EXIT (protocol 5.3).
+    /// Reacts to the messages that have arrived.
     fn hear_messages(&mut self) -> Result<(), WireError> {
         while let Some((tag, payload)) = self.stream.pump()? {
-            if tag != Tag::ErrorExit {
-                continue;
+            self.hear_message(tag, &payload);
+            if let Phase::Finished(_) = self.phase {
+                break;
             }
+        }
+        Ok(())
+    }
+
+    /// All that is left of a client's messages is its ERROR_EXIT (protocol 5.3).
+    fn hear_message(&mut self, tag: Tag, payload: &[u8]) {
+        if tag == Tag::ErrorExit {
             let client_code = payload.first_chunk().map(|code| i32::from_le_bytes(*code));
             if client_code.is_some() {
                 self.output.message(Tag::ErrorExit, &[]);
             }
             self.finished(Finish { client_code, ..self.counts() });
-            return Ok(());
         }
-        Ok(())
     }
 
-    fn ask_for_list(&mut self, rules: &[Vec<u8>]) -> Result<Step, WireError> {
-        let Some(session) = &mut self.session else { return Ok(Step::Wait) };
-        let cvs = if session.options.has(Flag::CvsExclude) { CvsExclude::Yes } else { CvsExclude::No };
-        let filters = Filters::parse(rules, cvs)?;
+    fn ask_for_list(&mut self, filters: Filters, files: Option<Vec<Vec<u8>>>) -> Step {
+        let Some(session) = &mut self.session else { return Step::Wait };
         self.phase = Phase::List;
         let Session { protocol, options, agreed, .. } = *session;
         let format = ListFormat::new(&options, &agreed, protocol);
         let paths = std::mem::take(&mut session.paths);
-        Ok(Step::List(Box::new(ListRequest { options, agreed, format, filters, paths, protocol })))
+        let path_form = options.path_form();
+        Step::List(Box::new(ListRequest { options, agreed, format, filters, paths, path_form, files, protocol }))
     }
 
     /// Answers [`Step::ListModules`] with the names and comments of the modules that are listed, in order.
@@ -247,7 +262,16 @@ impl Sender {
         }
     }
 
-    /// Answers [`Step::Module`]: the client may use it.
+    /// Answers [`Step::Module`]: the client has to prove who it is; [`Step::Login`] follows. The challenge is to be of
+    /// at least 128 random bits, in base64 without padding (protocol 2.5). A client whose digest is weaker than
+    /// `weakest` is refused before it proves anything to whoever listens: the next [`Sender::poll`] says so.
+    pub fn challenge(&mut self, challenge: &str, weakest: PasswordDigest) {
+        if let Phase::Start(start) = &mut self.phase {
+            start.challenge(challenge, weakest, &mut self.output);
+        }
+    }
+
+    /// Answers [`Step::Module`] or [`Step::Login`]: the client may use the module.
     pub fn accept(&mut self, terms: ModuleTerms) {
         if let Phase::Start(start) = &mut self.phase {
             self.terms = terms;
@@ -255,7 +279,7 @@ impl Sender {
         }
     }
 
-    /// Answers [`Step::Module`] with a line that starts with `@ERROR`, given without its end (protocol 2.6).
+    /// Answers [`Step::Module`] or [`Step::Login`] with a line that starts with `@ERROR`, given without its end (protocol 2.6).
     pub fn refuse(&mut self, line: &[u8]) {
         if matches!(self.phase, Phase::Start(_)) {
             self.output.raw(line);
@@ -307,6 +331,16 @@ impl Sender {
         }
     }
 
+    /// Bytes of the data stream that the reply took which was finished last: its head, tokens and sum. It is what
+    /// stock daemons log as `%b`. 0 before the first one.
+    #[must_use]
+    pub fn last_file_bytes(&self) -> u64 {
+        match &self.phase {
+            Phase::Transfer(transfer) => transfer.last_file_bytes,
+            _ => 0,
+        }
+    }
+
     /// Ends the reply that was begun for a file whose bytes cannot be read to the end: the client gets a wrong sum and
     /// the reason, and will ask once more (protocol 9.4).
     pub fn give_up(&mut self, path: &[u8], reason: &str) {
@@ -342,7 +376,7 @@ impl Sender {
 
     /// Sends an empty frame, if the session has come so far that it has frames (protocol 11.2).
     pub fn keepalive(&mut self) {
-        if matches!(self.phase, Phase::Rules(_) | Phase::List | Phase::Transfer(_)) {
+        if matches!(self.phase, Phase::Asking(_) | Phase::List | Phase::Transfer(_)) {
             self.output.message(Tag::Data, &[]);
         }
     }
@@ -352,6 +386,13 @@ impl Sender {
     pub fn timeout(&self) -> Option<u32> {
         let client = self.session.as_ref().and_then(|session| session.options.timeout);
         [self.terms.timeout, client].into_iter().flatten().filter(|seconds| *seconds > 0).min()
+    }
+
+    /// Whether arguments and setup are through, which is what the deadline of protocol 2.7 is for. Behind it a client may
+    /// take its time, as when it sends many names of files, as long as something comes.
+    #[must_use]
+    pub fn is_opened(&self) -> bool {
+        !matches!(self.phase, Phase::Start(_))
     }
 
     /// Hands out what is to be written, in order. Shared frames of a list come as they were given.
@@ -381,7 +422,7 @@ impl Sender {
     fn during(&self) -> &'static str {
         match &self.phase {
             Phase::Start(start) => start.during(),
-            Phase::Rules(_) => "sending its filter rules",
+            Phase::Asking(asking) => asking.during(),
             Phase::List => "waiting for the file list",
             Phase::Transfer(transfer) => transfer.during(),
             Phase::Drain(_) | Phase::Finished(_) => "leaving",

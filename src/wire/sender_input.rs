@@ -1,11 +1,11 @@
-//! What a client says after the setup: the data stream with what is still unread of it, and the filter list.
+//! What a client says after the setup: the data stream, with what is still unread of it.
 //!
 //! Bytes are kept only while an item is incomplete; whatever was understood is dropped. Invariant: a parser either
 //! takes a whole item or nothing, so the stream may be cut anywhere.
 //! Absent on purpose: the messages' meaning, which the sender itself decides.
 
+use super::args::Args;
 use super::error::WireError;
-use super::filter::{MAX_LIST_BYTES, MAX_RULES};
 use super::mux::{Demux, Piece, Tag};
 use super::numbers::{Cursor, Short};
 
@@ -28,19 +28,47 @@ impl DataStream {
 
     /// Moves what has arrived into the stream, up to and including the next message, which is given.
     pub(super) fn pump(&mut self) -> Result<Option<(Tag, Vec<u8>)>, WireError> {
-        while let Some(piece) = self.demux.next()? {
-            match piece {
-                Piece::Data(data) => {
-                    if self.at == self.bytes.len() || self.at > SLACK {
-                        self.bytes.drain(..self.at);
-                        self.at = 0;
-                    }
-                    self.bytes.extend_from_slice(&data);
-                }
-                Piece::Message(tag, payload) => return Ok(Some((tag, payload))),
+        loop {
+            match self.pump_piece()? {
+                Pumped::Nothing => return Ok(None),
+                Pumped::Data => {}
+                Pumped::Message(tag, payload) => return Ok(Some((tag, payload))),
             }
         }
-        Ok(None)
+    }
+
+    /// Moves on by one piece only, and so never beyond the end of a frame.
+    pub(super) fn pump_piece(&mut self) -> Result<Pumped, WireError> {
+        match self.demux.next()? {
+            None => Ok(Pumped::Nothing),
+            Some(Piece::Message(tag, payload)) => Ok(Pumped::Message(tag, payload)),
+            Some(Piece::Data(data)) => {
+                if self.at == self.bytes.len() || self.at > SLACK {
+                    self.bytes.drain(..self.at);
+                    self.at = 0;
+                }
+                self.bytes.extend_from_slice(&data);
+                Ok(Pumped::Data)
+            }
+        }
+    }
+
+    /// Reads strings that lie in the data stream.
+    pub(super) fn strings(&mut self, row: &mut Args) -> Option<Vec<Vec<u8>>> {
+        let mut rest = self.rest();
+        let before = rest.len();
+        let found = row.read(&mut rest);
+        let taken = before - rest.len();
+        self.advance(taken);
+        found
+    }
+
+    /// Reads strings that lie between two frames, as they do at protocol 30 (protocol 7).
+    pub(super) fn unframed_strings(&mut self, row: &mut Args) -> Result<Option<Vec<Vec<u8>>>, WireError> {
+        if !self.rest().is_empty() {
+            return Err(WireError::NamesInFrames);
+        }
+        self.demux.between_frames(|input| row.read(input)).ok_or(WireError::NamesInFrames)
     }
 
     /// What is unread.
@@ -72,39 +100,11 @@ impl DataStream {
     }
 }
 
-/// Longest filter rule in bytes: the limit of stock (protocol 6.1).
-const RULE_MAX: usize = 5_119;
-
-/// The filter list while it arrives (protocol 6.1).
-#[derive(Debug, Default)]
-pub(super) struct RuleList {
-    rules: Vec<Vec<u8>>,
-    bytes: usize,
-}
-
-impl RuleList {
-    /// Takes rules off the stream; gives them all once the end of the list has come.
-    pub(super) fn read(&mut self, stream: &mut DataStream) -> Result<Option<Vec<Vec<u8>>>, WireError> {
-        while let Some(rule) = stream.item("filter list", rule)? {
-            let rule = rule?;
-            if rule.is_empty() {
-                return Ok(Some(std::mem::take(&mut self.rules)));
-            }
-            self.bytes += rule.len();
-            if self.rules.len() >= MAX_RULES || self.bytes > MAX_LIST_BYTES {
-                return Err(WireError::RuleList("more or longer rules than are accepted"));
-            }
-            self.rules.push(rule);
-        }
-        Ok(None)
-    }
-}
-
-/// One rule; the end of the list is an empty one.
-fn rule(from: &mut Cursor<'_>) -> Result<Result<Vec<u8>, WireError>, Short> {
-    let length = usize::try_from(from.i32()?).ok().filter(|length| *length <= RULE_MAX);
-    match length {
-        Some(length) => Ok(Ok(from.take(length)?.to_vec())),
-        None => Ok(Err(WireError::RuleList("a rule of more than 5,119 bytes"))),
-    }
+/// What [`DataStream::pump_piece`] found.
+#[derive(Debug)]
+pub(super) enum Pumped {
+    Nothing,
+    /// There is more of the stream.
+    Data,
+    Message(Tag, Vec<u8>),
 }

@@ -33,6 +33,8 @@ pub(super) struct Output {
     frame: Option<usize>,
     /// Bytes of all chunks ever finished.
     total: u64,
+    /// Bytes of the data stream in all frames ever finished, but those of shared chunks.
+    data: u64,
 }
 
 impl Output {
@@ -88,6 +90,12 @@ impl Output {
         self.total + length(self.open.len())
     }
 
+    /// How many bytes of the data stream were ever put in, without headers, messages and shared chunks.
+    pub(super) fn total_data(&self) -> u64 {
+        let open = self.frame.map_or(0, |start| self.open.len().saturating_sub(start + 4));
+        self.data + length(open)
+    }
+
     /// Hands out everything.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Bytes> + '_ {
         self.seal();
@@ -112,6 +120,7 @@ impl Output {
     fn close_frame(&mut self) {
         let Some(start) = self.frame.take() else { return };
         let payload = self.open.len().saturating_sub(start + 4);
+        self.data += length(payload);
         if payload == 0 {
             self.open.truncate(start);
         } else if let Some(header) = self.open.get_mut(start..start + 4) {
@@ -146,6 +155,7 @@ mod tests {
         output.data().push(0);
         let expected = b"@RSYNCD: OK\n\x04\0\0\x28\x03\0\0\0\x03\0\0\x07abc\x02\0\0\x09x\n\x01\0\0\x07\0";
         assert_eq!((output.pending(), output.total()), (expected.len(), length(expected.len())));
+        assert_eq!(output.total_data(), 4);
         assert_eq!(taken(&mut output), expected);
         assert_eq!((output.pending(), output.total()), (0, length(expected.len())));
         assert_eq!(taken(&mut output), b"");

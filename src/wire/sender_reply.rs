@@ -3,13 +3,14 @@
 //! Where the agreed sum is the stored one (xxh128), nothing is hashed: a bit that flipped on our disk is caught by the
 //! client. Any other sum is computed over the data that is sent, and xxh128 with it; if that is not the stored one,
 //! the client gets a sum that is certainly wrong, so it keeps what it has and asks again (protocol 9.4).
+//! In append mode the driver feeds the whole file too, and what the client has is left out here (protocol 9.9).
 //! Invariant: a reply that was begun is ended, with a right or a wrong sum, whatever happens to the file meanwhile.
 //! Absent on purpose: which request is next, and what is said between two replies.
 
 use super::delta::{Matcher, Placement};
 use super::greeting::Protocol;
 use super::numbers::NdxWriter;
-use super::options::{Flag, Options};
+use super::options::{Append, Flag, Options};
 use super::sender_output::{Output, PIECE};
 use super::sender_request::{BASIS_DESTINATION, BASIS_PARTIAL, Request};
 use super::setup::{Agreed, Compat};
@@ -29,7 +30,9 @@ pub enum Outcome {
 #[derive(Debug)]
 pub(super) struct Replies {
     agreed: Agreed,
+    /// Also with append mode, which writes into the file.
     inplace: bool,
+    append: Append,
     level: Option<i32>,
     protocol: Protocol,
     /// Made for the first reply: a client that needs nothing costs no compressor.
@@ -42,19 +45,31 @@ struct Reply {
     /// `None` where the client has no basis.
     matcher: Option<Matcher>,
     sums: Option<Computed>,
+    /// So many of the next bytes are not sent.
+    skip: u64,
 }
 
 /// The sums of the data that was sent, where they are not taken as stored.
 #[derive(Debug)]
 struct Computed {
     agreed: WholeSum,
+    of: SumOf,
     stored: WholeSum,
+}
+
+/// What the agreed sum covers (protocol 9.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SumOf {
+    File,
+    /// `--append` takes what the client has as right.
+    SentBytes,
 }
 
 impl Replies {
     pub(super) fn new(options: &Options, agreed: Agreed, protocol: Protocol) -> Self {
-        let inplace = options.has(Flag::Inplace);
-        Self { agreed, inplace, level: options.compress.level, protocol, tokens: None, open: None }
+        let append = options.append;
+        let inplace = options.has(Flag::Inplace) || append != Append::No;
+        Self { agreed, inplace, append, level: options.compress.level, protocol, tokens: None, open: None }
     }
 
     /// Whether a reply was begun and not ended.
@@ -64,16 +79,21 @@ impl Replies {
 
     /// Sends the head and gets ready for the file's data.
     pub(super) fn begin(&mut self, request: Request, ndx: &mut NdxWriter, output: &mut Output) {
-        let Request { record, sums, .. } = request;
+        let Request { record, sums: blocks, prefix, .. } = request;
         let out = output.file_data();
         record.put(ndx, out);
-        sums.head().echoed(self.agreed.block_sum).put(out);
-        let matcher = self.matcher(sums, record.basis);
-        let sums = (self.agreed.whole_sum != SumKind::Xxh128)
-            .then(|| Computed { agreed: WholeSum::new(self.agreed.whole_sum), stored: WholeSum::new(SumKind::Xxh128) });
+        blocks.head().echoed(self.agreed.block_sum).put(out);
+        let of = if prefix > 0 && self.append == Append::Yes { SumOf::SentBytes } else { SumOf::File };
+        let whole_sum = self.agreed.whole_sum;
+        let sums = (whole_sum != SumKind::Xxh128 || of == SumOf::SentBytes).then(|| Computed {
+            agreed: WholeSum::new(whole_sum),
+            of,
+            stored: WholeSum::new(SumKind::Xxh128),
+        });
+        let matcher = if prefix > 0 { None } else { self.matcher(blocks, record.basis) };
         let (codec, level, protocol) = (self.agreed.codec, self.level, self.protocol);
         self.tokens.get_or_insert_with(|| TokenWriter::new(codec, level, protocol)).start_file();
-        self.open = Some(Reply { matcher, sums });
+        self.open = Some(Reply { matcher, sums, skip: prefix });
     }
 
     /// Protocol 9.8. Block sums of kind `none` say nothing, so they are not searched for.
@@ -92,11 +112,14 @@ impl Replies {
     /// Sends the next bytes of the file.
     pub(super) fn feed(&mut self, data: &[u8], output: &mut Output) {
         let (Some(reply), Some(tokens)) = (&mut self.open, &mut self.tokens) else { return };
+        let skipped = usize::try_from(reply.skip).unwrap_or(usize::MAX).min(data.len());
+        reply.skip -= u64::try_from(skipped).unwrap_or_default();
+        let sent = data.get(skipped..).unwrap_or_default();
         if let Some(sums) = &mut reply.sums {
-            sums.agreed.update(data);
+            sums.agreed.update(if sums.of == SumOf::File { data } else { sent });
             sums.stored.update(data);
         }
-        for piece in data.chunks(PIECE) {
+        for piece in sent.chunks(PIECE) {
             let out = output.file_data();
             match &mut reply.matcher {
                 None => tokens.literal(piece, out),

@@ -3,12 +3,14 @@
 //! A request may be cut anywhere, and its block sums may be megabytes, so the reader keeps what is complete of it and
 //! never reads a byte twice. Invariant: an index that leaves here names an entry of the list, and a transfer is only
 //! asked for while it is legal. Whether the entry is a regular file only the driver knows.
-//! Absent on purpose: requests of append mode, whose headers have no sums behind them; the mode is refused.
+//! In append mode a file's first request has a header without sums behind it: it tells how much of the file the client
+//! has (protocol 9.9).
 
 use super::error::WireError;
 use super::numbers::{
     Cursor, NDX_DEL_STATS, NDX_DONE, NdxReader, NdxWriter, Short, put_u16, put_varint_u32, put_vstring,
 };
+use super::options::Append;
 use super::sender_input::DataStream;
 use super::sums::{SumHead, SumKind, SumSet};
 
@@ -46,6 +48,7 @@ pub struct Request {
     pub(super) record: Record,
     pub(super) attempt: Attempt,
     pub(super) sums: SumSet,
+    pub(super) prefix: u64,
 }
 
 impl Request {
@@ -65,7 +68,14 @@ impl Request {
     /// Whether the client has a basis, so that reading the file means searching it for known blocks as well.
     #[must_use]
     pub fn has_basis(&self) -> bool {
-        self.sums.head().count() > 0
+        self.prefix == 0 && self.sums.head().count() > 0
+    }
+
+    /// How many bytes from the file's start the client has and does not want again: 0 but in append mode. They are to
+    /// be fed all the same, and are left out of what is sent (protocol 9.9).
+    #[must_use]
+    pub fn prefix(&self) -> u64 {
+        self.prefix
     }
 }
 
@@ -146,6 +156,7 @@ pub(super) enum Legal {
 pub(super) struct Terms {
     pub(super) entries: u32,
     pub(super) block_sum: SumKind,
+    pub(super) append: Append,
     /// In a dry run a request has no sums, and is only echoed.
     pub(super) dry_run: bool,
     /// From protocol 31 on.
@@ -220,8 +231,10 @@ impl Requests {
                     };
                     let head = head.map_err(|source| WireError::Sums { ndx: record.ndx, source })?;
                     let sums = SumSet::begin(head, self.terms.block_sum);
-                    if sums.is_complete() {
-                        return Ok(Some(self.wanted(record, sums)));
+                    let appends = self.terms.append != Append::No && self.attempt(record.ndx) == Attempt::First;
+                    let prefix = if appends { head.basis_length() } else { 0 };
+                    if appends || sums.is_complete() {
+                        return Ok(Some(self.wanted(record, sums, prefix)));
                     }
                     self.partial = Partial::Sums(record, Box::new(sums));
                 }
@@ -232,7 +245,7 @@ impl Requests {
                     let taken = before - rest.len();
                     stream.advance(taken);
                     if complete {
-                        return Ok(Some(self.wanted(record, *sums)));
+                        return Ok(Some(self.wanted(record, *sums, 0)));
                     }
                     self.partial = Partial::Sums(record, sums);
                     return Ok(None);
@@ -253,20 +266,31 @@ impl Requests {
         }
     }
 
-    fn wanted(&mut self, record: Record, sums: SumSet) -> Incoming {
-        let ndx = usize::try_from(record.ndx).unwrap_or_default();
+    /// Whether a file would be asked for the first time now.
+    fn attempt(&self, ndx: i32) -> Attempt {
+        let (word, bit) = place(ndx);
+        match self.asked.get(word) {
+            Some(word) if *word & bit != 0 => Attempt::Again,
+            _ => Attempt::First,
+        }
+    }
+
+    fn wanted(&mut self, record: Record, sums: SumSet, prefix: u64) -> Incoming {
+        let attempt = self.attempt(record.ndx);
         if self.asked.is_empty() {
             let entries = usize::try_from(self.terms.entries).unwrap_or_default();
             self.asked = vec![0; entries.div_ceil(64)];
         }
-        let bit = 1_u64 << (ndx % 64);
-        let attempt = match self.asked.get_mut(ndx / 64) {
-            Some(word) if *word & bit == 0 => {
-                *word |= bit;
-                Attempt::First
-            }
-            _ => Attempt::Again,
-        };
-        Incoming::Wanted(Request { record, attempt, sums })
+        let (word, bit) = place(record.ndx);
+        if let Some(word) = self.asked.get_mut(word) {
+            *word |= bit;
+        }
+        Incoming::Wanted(Request { record, attempt, sums, prefix })
     }
+}
+
+/// The word and the bit of an index that is not negative.
+fn place(ndx: i32) -> (usize, u64) {
+    let ndx = usize::try_from(ndx).unwrap_or_default();
+    (ndx / 64, 1 << (ndx % 64))
 }

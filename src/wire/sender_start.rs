@@ -3,14 +3,17 @@
 //! Text lines, argument vectors and the binary setup come without any framing, so each step takes its bytes off the
 //! front of what has arrived and leaves the rest. Invariant: a question to the driver (the module list, or whether a
 //! module may be used) stops the machine until it is answered, however much the client has sent ahead.
+//! An argument vector that passes its bound is read to its end all the same, as only then the client can be told.
 //! Absent on purpose: passwords, and any deadline; the driver keeps one over this whole part (protocol 2.7).
 
-use super::args::Args;
+use super::args::{Args, ArgsError, Bound};
 use super::error::WireError;
 use super::greeting::{
-    BAD_EARLY_INPUT, EXIT_LINE, GREETING, GREETING_LIMIT, GreetingError, Lines, OK_LINE, Protocol, REQUEST_LIMIT,
-    RequestLine, module_list_line, parse_greeting, parse_request, unknown_command_line,
+    BAD_EARLY_INPUT, EXIT_LINE, GREETING, GREETING_LIMIT, GreetingError, Lines, OK_LINE, PasswordDigest, Protocol,
+    REQUEST_LIMIT, RequestLine, challenge_line, module_list_line, no_digest_line, parse_greeting, parse_request,
+    unknown_command_line,
 };
+use super::login::{LOGIN_LIMIT, Login};
 use super::options::{Options, Parsed, Refusal, is_secluded, parse_args};
 use super::quote::quote;
 use super::sender_output::Output;
@@ -25,6 +28,9 @@ pub(super) struct Opened {
     pub(super) refusal: Option<Refusal>,
     pub(super) agreed: Agreed,
 }
+
+/// Exit code for arguments that make no sense (protocol 12.1).
+const SYNTAX: i32 = 1;
 
 /// Queues a text for people. No line of it may start like an answer of the protocol: such a line gets a blank in
 /// front (protocol 2.2).
@@ -42,6 +48,7 @@ pub(super) fn put_text(text: &[u8], output: &mut Output) {
 pub(super) enum StartStep {
     ListModules,
     Module(Vec<u8>),
+    Login(Login),
     Opened(Box<Opened>),
 }
 
@@ -49,8 +56,13 @@ pub(super) enum StartStep {
 pub(super) struct Start {
     state: State,
     lines: Lines,
+    bound: Bound,
     args: Args,
+    /// Which bound the client's arguments passed.
+    passed: Option<ArgsError>,
     protocol: Protocol,
+    /// The client's password digests, in its order.
+    digests: Vec<PasswordDigest>,
     seed: i32,
 }
 
@@ -62,6 +74,10 @@ enum State {
     EarlyInput(usize),
     /// The driver has a question to answer.
     Asked,
+    /// The answer to this challenge is due.
+    Login(String, PasswordDigest),
+    /// There is no digest for a challenge.
+    NoDigest,
     FirstArgs,
     SecondArgs(Vec<Vec<u8>>),
     Setup(Setup, Box<Parsed>),
@@ -69,14 +85,22 @@ enum State {
 
 impl Start {
     /// Says the daemon's greeting and the message of the day (protocol 2.1, 2.2).
-    pub(super) fn new(motd: &[u8], seed: i32, output: &mut Output) -> Self {
+    pub(super) fn new(motd: &[u8], seed: i32, bound: Bound, output: &mut Output) -> Self {
         output.raw(GREETING);
         if !motd.is_empty() {
             put_text(motd, output);
             output.raw(b"\n");
         }
-        let (lines, args) = (Lines::new(), Args::new());
-        Self { state: State::Greeting, lines, args, protocol: Protocol::V30, seed }
+        Self {
+            state: State::Greeting,
+            lines: Lines::new(),
+            bound,
+            args: Args::new(bound),
+            passed: None,
+            protocol: Protocol::V30,
+            digests: Vec::new(),
+            seed,
+        }
     }
 
     /// Goes on as far as `input` allows. `None`: it needs more of it, or an answer.
@@ -84,6 +108,7 @@ impl Start {
         loop {
             let next = match &mut self.state {
                 State::Asked => return Ok(None),
+                State::NoDigest => return Err(WireError::NoDigest),
                 State::Greeting => match self.lines.next(input, GREETING_LIMIT)? {
                     Some(line) => self.greeting(&line, output)?,
                     None => return Ok(None),
@@ -106,15 +131,23 @@ impl Start {
                     }
                     State::Request
                 }
-                State::FirstArgs => match self.args.read(input)? {
+                State::Login(challenge, digest) => match self.lines.next(input, LOGIN_LIMIT)? {
+                    Some(line) => {
+                        let login = Login::parse(&line, std::mem::take(challenge), *digest);
+                        self.state = State::Asked;
+                        return Ok(Some(StartStep::Login(login)));
+                    }
+                    None => return Ok(None),
+                },
+                State::FirstArgs => match self.args.read(input) {
                     Some(first) if is_secluded(&first) => {
-                        self.args = Args::new();
+                        self.passed = std::mem::replace(&mut self.args, Args::new(self.bound)).passed();
                         State::SecondArgs(first)
                     }
                     Some(first) => self.setup(parse_args(&first, None), output),
                     None => return Ok(None),
                 },
-                State::SecondArgs(first) => match self.args.read(input)? {
+                State::SecondArgs(first) => match self.args.read(input) {
                     Some(second) => {
                         let parsed = parse_args(first, Some(&second));
                         self.setup(parsed, output)
@@ -136,10 +169,14 @@ impl Start {
     fn greeting(&mut self, line: &[u8], output: &mut Output) -> Result<State, GreetingError> {
         let greeting = parse_greeting(line).inspect_err(|error| output.raw(format!("{error}\n").as_bytes()))?;
         self.protocol = greeting.protocol;
+        self.digests = greeting.digests;
         Ok(State::Request)
     }
 
-    fn setup(&mut self, parsed: Parsed, output: &mut Output) -> State {
+    fn setup(&mut self, mut parsed: Parsed, output: &mut Output) -> State {
+        if let Some(passed) = self.passed.or(self.args.passed()) {
+            parsed.refusal = Some(Refusal { code: SYNTAX, line: format!("rsync: too many arguments: {passed}\n") });
+        }
         let setup = Setup::new(&parsed.options, parsed.caps, self.seed);
         output.raw(&setup.opening());
         State::Setup(setup, Box::new(parsed))
@@ -158,6 +195,20 @@ impl Start {
         output.raw(EXIT_LINE);
     }
 
+    /// The driver wants a password. A client whose digests are all weaker than `weakest` is told so instead.
+    pub(super) fn challenge(&mut self, challenge: &str, weakest: PasswordDigest, output: &mut Output) {
+        self.state = match self.digests.first() {
+            Some(digest) if *digest <= weakest => {
+                output.raw(&challenge_line(challenge));
+                State::Login(challenge.to_owned(), *digest)
+            }
+            _ => {
+                output.raw(&no_digest_line(weakest));
+                State::NoDigest
+            }
+        };
+    }
+
     /// The driver lets the client have the module.
     pub(super) fn accept(&mut self, output: &mut Output) {
         output.raw(OK_LINE);
@@ -169,6 +220,7 @@ impl Start {
         match self.state {
             State::Greeting => "greeting",
             State::Request | State::EarlyInput(_) | State::Asked => "asking for a module",
+            State::Login(..) | State::NoDigest => "asked for a password",
             State::FirstArgs | State::SecondArgs(_) => "sending its arguments",
             State::Setup(..) => "agreeing on checksums and compression",
         }

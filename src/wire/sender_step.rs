@@ -8,27 +8,46 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::filter::Filters;
+use super::args::Bound;
+use super::filter::{Filters, MAX_LIST_BYTES, MAX_RULES};
 use super::flist::ListFormat;
 use super::greeting::Protocol;
+use super::login::Login;
 use super::mux::Tag;
-use super::options::Options;
+use super::options::{Options, PathForm};
 use super::sender_request::Request;
 use super::setup::Agreed;
 
-/// How much of one client's asking may wait for answers.
+/// Requests and records of one client that may wait: enough for a driver to read its store in long runs.
+pub const WAITING: usize = 4_096;
+/// Bytes of block sums in waiting requests: the sums of a basis of some hundred GiB.
+pub const SUM_BYTES: usize = 16 << 20;
+/// Arguments of one vector: as many as stock takes (protocol 2.7), and room for thousands of paths.
+pub const ARGUMENTS: Bound = Bound { count: 16_000, bytes: 1 << 20 };
+/// Filter rules of a client: all that [`Filters`](super::filter::Filters) takes.
+pub const RULES: Bound = Bound { count: MAX_RULES, bytes: MAX_LIST_BYTES };
+/// Names of `--files-from`: every file of a large tree by name.
+pub const NAMES: Bound = Bound { count: 1 << 18, bytes: 16 << 20 };
+
+/// How much of one client's asking is kept. All of it is settable; a client that passes a bound is told so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests and records that wait. Beyond it nothing more is read: enough for a driver to read its store in long
-    /// runs, and little memory.
+    /// Requests and records that wait for answers. Beyond it nothing more is read. Default [`WAITING`].
     pub waiting: usize,
-    /// Bytes of block sums in waiting requests. One request may pass it; the next one then waits.
+    /// Bytes of block sums in waiting requests. One request may pass it; the next one then waits. Default
+    /// [`SUM_BYTES`].
     pub sum_bytes: usize,
+    /// Each argument vector. Default [`ARGUMENTS`].
+    pub arguments: Bound,
+    /// The client's filter rules. Default [`RULES`], which is also the most: every rule may be tried on every entry.
+    pub rules: Bound,
+    /// The names of `--files-from`. Default [`NAMES`].
+    pub names: Bound,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { waiting: 4096, sum_bytes: 16 << 20 }
+        Self { waiting: WAITING, sum_bytes: SUM_BYTES, arguments: ARGUMENTS, rules: RULES, names: NAMES }
     }
 }
 
@@ -61,8 +80,13 @@ pub struct ListRequest {
     pub format: ListFormat,
     /// The client's filter rules.
     pub filters: Filters,
-    /// The path arguments as sent, module name included.
+    /// The path arguments as sent, with the module's name as it was asked for (also where that names a generation).
+    /// With [`ListRequest::files`] the first one is the base directory of the names.
     pub paths: Vec<Vec<u8>>,
+    /// Whether a path argument may hold several paths.
+    pub path_form: PathForm,
+    /// The names of `--files-from` as sent, in order; none of them is empty or holds a zero byte (protocol 7).
+    pub files: Option<Vec<Vec<u8>>>,
     /// The protocol version.
     pub protocol: Protocol,
 }
@@ -125,11 +149,14 @@ pub enum Step {
     Wait,
     /// Answer with `Sender::modules`.
     ListModules,
-    /// The client names a module. Answer with `Sender::accept` or `Sender::refuse`.
+    /// The client names a module, perhaps with a generation behind an `@`: the request line as it came. Answer with
+    /// `Sender::accept`, `Sender::refuse` or `Sender::challenge`.
     Module(Vec<u8>),
+    /// The answer to a challenge. Answer with `Sender::accept` or `Sender::refuse`.
+    Login(Login),
     /// Answer with `Sender::list` or `Sender::fatal`.
     List(Box<ListRequest>),
-    /// Answer with `Sender::begin`, `Sender::feed` and `Sender::finish` (or `Sender::give_up`), or with
+    /// Answer with `Sender::begin`, `Sender::feed` (always from the file's first byte) and `Sender::finish` (or `Sender::give_up`), or with
     /// `Sender::no_send`. Further ones may be asked for before this one is answered; answer them in order.
     Send(Request),
     /// The last words are queued: flush, close the writing half, read and drop until the end of the stream or 2 s, and

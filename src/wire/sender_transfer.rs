@@ -91,6 +91,9 @@ pub(super) struct Transfer {
     pub(super) received: u64,
     pub(super) files: u64,
     pub(super) file_bytes: u64,
+    /// How much of the data stream was before the last reply.
+    reply_start: u64,
+    pub(super) last_file_bytes: u64,
 }
 
 impl Transfer {
@@ -98,7 +101,8 @@ impl Transfer {
         let ListFacts { entries, total_size, build } = list;
         let since_31 = protocol >= Protocol::V31;
         let dry_run = options.has(Flag::DryRun);
-        let terms = Terms { entries, block_sum: agreed.block_sum, dry_run, deletion_statistics: since_31 };
+        let (block_sum, append) = (agreed.block_sum, options.append);
+        let terms = Terms { entries, block_sum, append, dry_run, deletion_statistics: since_31 };
         Self {
             requests: Requests::new(terms),
             replies: Replies::new(options, agreed, protocol),
@@ -116,6 +120,8 @@ impl Transfer {
             received: 0,
             files: 0,
             file_bytes: 0,
+            reply_start: 0,
+            last_file_bytes: 0,
         }
     }
 
@@ -224,6 +230,7 @@ impl Transfer {
 
     pub(super) fn begin(&mut self, request: Request, output: &mut Output) {
         self.files += 1;
+        self.reply_start = output.total_data();
         self.replies.begin(request, &mut self.ndx, output);
     }
 
@@ -254,6 +261,7 @@ impl Transfer {
             self.failed = Some(error);
             Outcome::Sent
         });
+        self.last_file_bytes = output.total_data() - self.reply_start;
         self.answered(output);
         outcome
     }

@@ -283,7 +283,7 @@ mod tests {
         let opening = [
             b"\x81\xfa".to_vec(),
             b"\x1fxxh128 xxh3 xxh64 md5 sha1 none".to_vec(),
-            b"\x14zstd zlibx zlib none".to_vec(),
+            b"\x18zstd lz4 zlibx zlib none".to_vec(),
             vec![1, 0, 0, 0],
         ]
         .concat();
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn lists_may_come_byte_by_byte() {
         let mut setup = setup(&format!("-rz{ALL_CAPS}"));
-        let client = [vstring("md5 xxh128"), vstring("lz4 zlib zstd")].concat();
+        let client = [vstring("md5 xxh128"), vstring("lzo zlib zstd")].concat();
         let (last, start) = client.split_last().unwrap();
         for byte in start {
             assert_eq!(setup.read(&mut &[*byte][..]), Ok(None));
@@ -315,14 +315,15 @@ mod tests {
 
     #[test]
     fn the_arguments_decide_which_lists_are_exchanged() {
-        use Codec::{Zlib, Zlibx, Zstd};
+        use Codec::{Lz4, Zlib, Zlibx, Zstd};
         use SumKind::{Md5, Xxh3, Xxh64, Xxh128};
         let sums = "md4 xxh3 xxh128";
-        let rows: [Row<'_>; 16] = [
+        let rows: [Row<'_>; 17] = [
             ("-re.fCvu", &[sums], (Xxh3, Xxh3, Codec::None)),
-            ("-rze.fCvu", &[sums, "lz4 zlibx"], (Xxh3, Xxh3, Zlibx)),
+            ("-rze.fCvu", &[sums, "lzo lz4 zlibx"], (Xxh3, Xxh3, Lz4)),
             ("-re.fCvu --compress-level=9", &[sums, "zstd"], (Xxh3, Xxh3, Zstd)),
             ("-re.fCvu --compress-choice=zstd", &[sums], (Xxh3, Xxh3, Zstd)),
+            ("-re.fCvu --compress-choice=lz4", &[sums], (Xxh3, Xxh3, Lz4)),
             ("-re.fCvu --new-compress", &[sums], (Xxh3, Xxh3, Zlibx)),
             ("-rze.fCvu --compress-level=0", &[sums, "zlibx"], (Xxh3, Xxh3, Codec::None)),
             ("-rze.fCvu --compress-level=0", &[sums, "zstd"], (Xxh3, Xxh3, Zstd)),
@@ -356,7 +357,7 @@ mod tests {
 
     #[test]
     fn refused_choices_still_count_as_choices() {
-        let setup = setup("-rze.fCvu --checksum-choice=md4 --compress-choice=lz4");
+        let setup = setup("-rze.fCvu --checksum-choice=md4 --compress-choice=lzo");
         assert_eq!(setup.opening().len(), 2 + 4);
     }
 
@@ -369,7 +370,7 @@ mod tests {
         );
         let mut codecs = setup("-rze.fCvu --checksum-choice=md5");
         assert!(matches!(
-            codecs.read(&mut vstring("lz4").as_slice()),
+            codecs.read(&mut vstring("lzo").as_slice()),
             Err(SetupError::NothingInCommon { what: "compression", .. })
         ));
         let long = vstring(&"m".repeat(MAX_NAME_LIST + 1));

@@ -7,12 +7,13 @@
 //! Absent on purpose: the content of blocks, the file's sum and its size limit: the receiver has those.
 
 use super::greeting::Protocol;
+use super::token_lz4::{Lz4Unpacker, UNPACKED_MAX};
 use super::token_zlib::{History, Inflater, SYNC_MARKER};
 use super::token_zstd::ZstdUnpacker;
 use super::tokens::{Codec, TokenError};
 
-/// Most unpacked bytes in one event.
-pub const ROOM: usize = 1 << 15;
+/// Most unpacked bytes in one event: an lz4 piece is unpacked as a whole.
+pub const ROOM: usize = UNPACKED_MAX;
 
 /// Longest token without its data: 21, a block number and a run.
 const HEAD_MAX: usize = 7;
@@ -49,6 +50,7 @@ enum Unpacker {
     Plain,
     Deflate(Inflater),
     Zstd(ZstdUnpacker),
+    Lz4(Lz4Unpacker),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,7 @@ impl TokenReader {
         let unpacker = match codec {
             Codec::None => Unpacker::Plain,
             Codec::Zstd => Unpacker::Zstd(ZstdUnpacker::new()),
+            Codec::Lz4 => Unpacker::Lz4(Lz4Unpacker::default()),
             Codec::Zlibx => Unpacker::Deflate(Inflater::new(History::LiteralsOnly)),
             Codec::Zlib => Unpacker::Deflate(Inflater::new(History::of_zlib(protocol))),
         };
@@ -82,8 +85,10 @@ impl TokenReader {
 
     /// Starts the token stream of a file whose basis has `count` blocks.
     pub fn start_file(&mut self, count: u32) {
-        if let Unpacker::Deflate(inflater) = &mut self.unpacker {
-            inflater.start_file();
+        match &mut self.unpacker {
+            Unpacker::Deflate(inflater) => inflater.start_file(),
+            Unpacker::Lz4(lz4) => lz4.start_file(),
+            Unpacker::Plain | Unpacker::Zstd(_) => {}
         }
         self.state = State::Token;
         self.have = 0;
@@ -128,7 +133,7 @@ impl TokenReader {
                     if data.is_empty() && !self.more {
                         return Ok(None);
                     }
-                    let (taken, made) = self.unpack(data)?;
+                    let (taken, made) = self.unpack(data, left)?;
                     *input = input.get(taken..).unwrap_or_default();
                     let left = left.saturating_sub(taken);
                     self.state = if left > 0 || self.more { State::Data(left) } else { State::Token };
@@ -138,7 +143,7 @@ impl TokenReader {
                 }
                 State::Marker(left) => {
                     let data = SYNC_MARKER.get(SYNC_MARKER.len() - left..).unwrap_or_default();
-                    let (taken, made) = self.unpack(data)?;
+                    let (taken, made) = self.unpack(data, left)?;
                     let left = left.saturating_sub(taken);
                     self.state = if left > 0 || self.more { State::Marker(left) } else { State::Token };
                     if made > 0 {
@@ -160,7 +165,7 @@ impl TokenReader {
     pub fn matched(&mut self, content: &[u8]) -> Result<(), TokenError> {
         match &mut self.unpacker {
             Unpacker::Deflate(inflater) => inflater.matched(content, &mut self.room),
-            Unpacker::Plain | Unpacker::Zstd(_) => Ok(()),
+            Unpacker::Plain | Unpacker::Zstd(_) | Unpacker::Lz4(_) => Ok(()),
         }
     }
 
@@ -232,12 +237,13 @@ impl TokenReader {
         Ok(())
     }
 
-    /// Unpacks into the room: bytes taken, bytes made.
-    fn unpack(&mut self, data: &[u8]) -> Result<(usize, usize), TokenError> {
+    /// Unpacks into the room: bytes taken, bytes made. `left` bytes are due, `data` among them.
+    fn unpack(&mut self, data: &[u8], left: usize) -> Result<(usize, usize), TokenError> {
         let (taken, made) = match &mut self.unpacker {
             Unpacker::Plain => (data.len(), 0),
             Unpacker::Deflate(inflater) => inflater.unpack(data, &mut self.room)?,
             Unpacker::Zstd(zstd) => zstd.unpack(data, &mut self.room)?,
+            Unpacker::Lz4(lz4) => return lz4.unpack(data, left, &mut self.room).map(|made| (data.len(), made)),
         };
         if taken == 0 && made == 0 && !data.is_empty() {
             return Err(TokenError::Unpack);
@@ -334,6 +340,23 @@ mod tests {
         let length = u8::try_from(frame.len()).expect("short");
         let input = [&[0x40, length][..], &frame, &[0x40, length], &frame, &[0]].concat();
         assert_eq!(read(Codec::Zstd, &input), (10, vec![], Ok(true)));
+    }
+
+    #[test]
+    fn lz4_pieces_are_unpacked_when_they_are_complete_and_only_up_to_a_bound() {
+        let piece = |data: &[u8]| {
+            let packed = lz4_flex::block::compress(data);
+            let [high, low] = u16::try_from(packed.len()).expect("14 bits").to_be_bytes();
+            [&[0x40 | high, low][..], &packed].concat()
+        };
+        let wrong = Err(TokenError::Unpack);
+        assert_eq!(
+            read(Codec::Lz4, &[piece(&[7; ROOM]), piece(b"ab"), vec![0x80, 0]].concat()),
+            (ROOM + 2, vec![0], Ok(true))
+        );
+        assert_eq!(read(Codec::Lz4, &piece(&[7; ROOM + 1])), (0, vec![], wrong));
+        assert_eq!(read(Codec::Lz4, &piece(b"")), (0, vec![], wrong));
+        assert_eq!(read(Codec::Lz4, &piece(b"ab")[..4]), (0, vec![], Ok(false)));
     }
 
     #[test]

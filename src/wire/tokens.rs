@@ -4,13 +4,14 @@
 //! not mean 150,000 compressors. Compressed bytes gather in one buffer and leave it in pieces; the last four stay until
 //! the flush, which for deflate cuts them off.
 //! Invariant: a block token never overtakes literal data that stands before it: the compressor is flushed first.
-//! Absent on purpose: lz4; frames, which are the business of `mux`; the file's sum, which follows the tokens.
+//! Absent on purpose: frames, which are the business of `mux`; the file's sum, which follows the tokens.
 
 use thiserror::Error;
 
 use super::delta::Token;
 use super::greeting::Protocol;
 use super::numbers::{put_i32, put_u16};
+use super::token_lz4::Lz4Packer;
 use super::token_zlib::{Deflater, History, SYNC_MARKER};
 use super::token_zstd::ZstdPacker;
 
@@ -33,6 +34,8 @@ pub enum Codec {
     None,
     /// One zstd stream for the whole session.
     Zstd,
+    /// Every piece is an lz4 block of its own.
+    Lz4,
     /// Deflate for each file, without matched blocks in its history.
     Zlibx,
     /// Deflate for each file, with matched blocks in its history.
@@ -41,7 +44,7 @@ pub enum Codec {
 
 impl Codec {
     /// All codecs in the order of the stock table, which is the order of preference (protocol 3.2).
-    pub const ALL: [Self; 4] = [Self::Zstd, Self::Zlibx, Self::Zlib, Self::None];
+    pub const ALL: [Self; 5] = [Self::Zstd, Self::Lz4, Self::Zlibx, Self::Zlib, Self::None];
 
     /// The name in negotiation lists and options.
     #[must_use]
@@ -49,6 +52,7 @@ impl Codec {
         match self {
             Self::None => "none",
             Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
             Self::Zlibx => "zlibx",
             Self::Zlib => "zlib",
         }
@@ -97,13 +101,14 @@ enum Coding {
 }
 
 impl TokenWriter {
-    /// `level` is the client's wish and is clamped: 1 to 9 for zlib and zlibx, up to 6 for zstd. The protocol matters
-    /// only for zlib's history.
+    /// `level` is the client's wish and is clamped: 1 to 9 for zlib and zlibx, up to 12 for zstd; lz4 has none. The
+    /// protocol matters only for zlib's history.
     #[must_use]
     pub fn new(codec: Codec, level: Option<i32>, protocol: Protocol) -> Self {
         let packer = match codec {
             Codec::None => None,
             Codec::Zstd => Some(Packer::Zstd(ZstdPacker::new(level))),
+            Codec::Lz4 => Some(Packer::Lz4(Lz4Packer::default())),
             Codec::Zlibx => Some(Packer::Deflate(Deflater::new(level, History::LiteralsOnly))),
             Codec::Zlib => Some(Packer::Deflate(Deflater::new(level, History::of_zlib(protocol)))),
         };
@@ -171,6 +176,7 @@ impl TokenWriter {
 enum Packer {
     Deflate(Deflater),
     Zstd(ZstdPacker),
+    Lz4(Lz4Packer),
 }
 
 /// The byte coding that all compressed streams share (protocol 9.7).
@@ -218,6 +224,7 @@ impl Packed {
             match &mut self.packer {
                 Packer::Deflate(deflater) => deflater.pack(slice, &mut self.waiting)?,
                 Packer::Zstd(zstd) => zstd.pack(slice, &mut self.waiting)?,
+                Packer::Lz4(lz4) => lz4.pack(slice, &mut |piece| put_piece(piece, out))?,
             }
             self.put_pieces(PIECE_MAX + SYNC_MARKER.len(), out);
         }
@@ -252,6 +259,7 @@ impl Packed {
             match &mut self.packer {
                 Packer::Deflate(deflater) => deflater.flush(&mut self.waiting)?,
                 Packer::Zstd(zstd) => zstd.flush(&mut self.waiting)?,
+                Packer::Lz4(_) => {}
             }
             self.put_pieces(1, out);
         }
@@ -263,9 +271,7 @@ impl Packed {
         let mut written = 0;
         while let Some(rest) = self.waiting.get(written..).filter(|rest| rest.len() >= least) {
             let piece = rest.get(..PIECE_MAX).unwrap_or(rest);
-            let [high, low] = u16::try_from(piece.len()).unwrap_or_default().to_be_bytes();
-            out.extend_from_slice(&[0x40 | high, low]);
-            out.extend_from_slice(piece);
+            put_piece(piece, out);
             written += piece.len();
         }
         self.waiting.drain(..written);
@@ -288,6 +294,13 @@ impl Packed {
         }
         self.reference = first + u32::from(further);
     }
+}
+
+/// Writes one piece of compressed data, of at most [`PIECE_MAX`] bytes.
+fn put_piece(piece: &[u8], out: &mut Vec<u8>) {
+    let [high, low] = u16::try_from(piece.len()).unwrap_or_default().to_be_bytes();
+    out.extend_from_slice(&[0x40 | high, low]);
+    out.extend_from_slice(piece);
 }
 
 #[cfg(test)]
@@ -336,7 +349,7 @@ mod tests {
             (&[70_000, 70_001, 70_064, 70_065, 0], &[0x21, 0x70, 0x11, 1, 0, 1, 0, 0xff, 1, 0, 0x20, 0, 0, 0, 0, 0]),
             (&[0x7fff_ffff], &[0x20, 0xff, 0xff, 0xff, 0x7f, 0]),
         ];
-        for codec in [Codec::Zstd, Codec::Zlibx, Codec::Zlib] {
+        for codec in [Codec::Zstd, Codec::Lz4, Codec::Zlibx, Codec::Zlib] {
             for (blocks, expected) in rows {
                 let out =
                     written(codec, |writer, out| blocks.iter().for_each(|block| writer.copy(*block, b"abc", out)));
@@ -382,8 +395,25 @@ mod tests {
 
     #[test]
     fn empty_files_and_empty_literals_cost_one_byte() {
-        for codec in [Codec::Zstd, Codec::Zlibx, Codec::Zlib] {
+        for codec in [Codec::Zstd, Codec::Lz4, Codec::Zlibx, Codec::Zlib] {
             assert_eq!(written(codec, |writer, out| writer.literal(b"", out)), [0]);
+        }
+    }
+
+    #[test]
+    fn lz4_pieces_stay_within_what_stock_senders_make() {
+        let noise: Vec<u8> = (0..100_000_u32).flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_be_bytes()).collect();
+        for data in [&noise[..], &[7; 32_768], &noise[..16_256], &noise[..16_257], b"x"] {
+            let out = written(Codec::Lz4, |writer, out| writer.literal(data, out));
+            let (mut rest, mut unpacked) = (&out[..], Vec::new());
+            while let [high @ 0x40..=0x7f, low, after @ ..] = rest {
+                let length = usize::from(u16::from_be_bytes([high & 0x3f, *low]));
+                let piece = lz4_flex::block::decompress(&after[..length], PIECE_MAX).expect("a block");
+                assert!(!piece.is_empty());
+                unpacked.extend(piece);
+                rest = &after[length..];
+            }
+            assert_eq!((rest, unpacked.as_slice()), (&[0][..], data));
         }
     }
 
@@ -392,6 +422,6 @@ mod tests {
         for codec in Codec::ALL {
             assert_eq!(Codec::from_name(codec.name().as_bytes()), Some(codec));
         }
-        assert_eq!(Codec::from_name(b"lz4"), None);
+        assert_eq!(Codec::from_name(b"lzo"), None);
     }
 }
