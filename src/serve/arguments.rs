@@ -4,6 +4,8 @@
 //! Pure text: nothing is looked up here. `..` is resolved textually and never climbs above the
 //! module (protocol 2.10 step 3), so no argument can name anything outside it.
 
+use crate::wire::wild::has_wildcards;
+
 /// Whether the full path is the name (`-R`) or its last component.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Naming {
@@ -79,13 +81,8 @@ impl Argument {
 
     /// Whether a component holds a wildcard, so that the argument is matched against the snapshot.
     pub(crate) fn is_pattern(&self) -> bool {
-        self.components.iter().any(|component| has_wildcard(component))
+        self.components.iter().any(|component| has_wildcards(component))
     }
-}
-
-/// Whether `*`, `?` or `[` occurs (protocol 2.10 step 4).
-pub(crate) fn has_wildcard(component: &[u8]) -> bool {
-    component.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
 #[cfg(test)]

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::contents::Kit;
 use super::error::ServeError;
-use super::list_cache::{ListOrder, Listed};
+use super::list_cache::Listed;
+use super::list_order::ListOrder;
 use super::listener::Shared;
 use super::listing::{Listing, NoList};
 use super::module_log::TransferLine;
@@ -25,6 +27,10 @@ use crate::wire::sender::{FileList, ListRequest, ModuleTerms, Sender, SenderConf
 
 /// A client that may be silent for N seconds is given up after so many times N without progress.
 const PATIENCE_FACTOR: u32 = 3;
+
+/// A client that has closed its side has gone, once it has waited so long for its list. Whoever says all at once and
+/// then only listens gets one that is ready.
+const CLOSING_COUNTS: Duration = Duration::from_secs(1);
 
 /// Exit code for a broken protocol (12.1).
 const CODE_PROTOCOL: i32 = 2;
@@ -219,8 +225,11 @@ impl Connection {
         });
         let Granted { module, current, _slot } = granted;
         let log = module.transfer_log && self.shared.log.is_some();
-        let job =
-            Job { sender, requests: VecDeque::new(), current, listing, root: module.path.clone(), log, large: None };
+        // The bytes of the list live on in the queue until they are written, and no longer.
+        let index = listing.index.clone();
+        drop(listing);
+        let (requests, root) = (VecDeque::new(), module.path.clone());
+        let job = Job { sender, requests, current, index, root, log, large: None };
         self.transfer(job, &module).await
     }
 
@@ -252,11 +261,14 @@ impl Connection {
             filters: request.filters,
             paths: request.paths,
         };
-        let mut answer = self.shared.lists.ask(&granted.current, order, self.limits.list_cache).await?;
+        let client = self.client.ip();
+        let mut answer = self.shared.lists.ask(client, &granted.current, order, self.limits.list_cache).await?;
+        let closing_counts = Instant::now() + CLOSING_COUNTS;
         loop {
             tokio::select! {
+                biased;
                 listed = &mut answer => return Ok(listed.unwrap_or_else(|_| Err(NoList::ours()))),
-                event = self.pipe.wait(None) => {
+                event = self.pipe.attend(closing_counts) => {
                     if event? == Event::Quiet {
                         self.pipe.keep_alive(sender)?;
                     }

@@ -1,23 +1,28 @@
 //! One file list, encoded: the bytes that every client with the same wishes gets, and what stands behind each index.
 //!
 //! A selection is in list order, so the n-th entry sent has index n (protocol 8.6). Only where several
-//! arguments overlap is it sorted once more. Owner and group are 0 with the name root: snapshots have none.
+//! arguments overlap is it sorted once more. Owner and group are 0 with the name root: snapshots have none. The bytes
+//! of a list count as memory as long as anybody holds them, and the index apart from them, since it is needed longer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::view::{Selected, Selection, ViewOrder, select};
+use super::account::{Account, Charge};
+use super::effort::{Effort, MOST_SUMMING};
+use super::selection::{Selected, Selection};
+use super::view::{ViewOrder, select};
 use crate::store::{Home, Located, Reader, Row};
 use crate::tree::{Entry, Kind, Snapshot};
 use crate::wire::filter::{FilterError, MAX_MERGE_FILE};
-use crate::wire::flist::{Is, Link, ListFormat, Listed, TYPE_DIRECTORY, TYPE_FILE, TYPE_SYMLINK};
+use crate::wire::flist::{DirRole, Is, Link, ListFormat, Listed, TYPE_DIRECTORY, TYPE_FILE, TYPE_SYMLINK};
 use crate::wire::flist_write::ListWriter;
 use crate::wire::mux::{Tag, frames_of, put_frame};
 use crate::wire::order::compare;
-use crate::wire::sums::{Digest, SumKind};
+use crate::wire::sums::{Digest, SumKind, WholeSum};
 
 /// What a directory says of its size: one block, as most file systems do. Clients only print it.
 const DIRECTORY_SIZE: u64 = 4096;
@@ -31,13 +36,16 @@ const PLACE_BYTES: usize = 1024;
 /// How many contents are read in one go for the sums of `-c`.
 const SUM_BATCH: usize = 1024;
 
+/// Most bytes of an encoded list: 8,000,000 entries with long names.
+const MOST_LIST_BYTES: usize = 1 << 30;
+
 /// An encoded file list.
 #[derive(Debug)]
 pub(crate) struct Listing {
     /// Mux frames: the whole list with its end.
     pub(crate) frames: Bytes,
-    /// Entry of the snapshot by list index.
-    pub(crate) index: Vec<u32>,
+    /// What stands behind each index; all that is needed once the list is sent.
+    pub(crate) index: Arc<Index>,
     /// Mux frames that go before it: what the client is told about what could not be listed.
     pub(crate) messages: Bytes,
     pub(crate) io_error: u32,
@@ -46,15 +54,40 @@ pub(crate) struct Listing {
     pub(crate) build: Duration,
 }
 
+/// Entries of the snapshot by list index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    entries: Vec<u32>,
+    _charge: Charge,
+}
+
 impl Listing {
     /// Memory that it takes, for the bound of the cache.
     pub(crate) fn weight(&self) -> usize {
         self.frames.len() + self.messages.len() + self.index.len() * size_of::<u32>() + PLACE_BYTES
     }
 
+    /// Whether nobody but the cache has it, or anything of it.
+    pub(crate) fn is_idle(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1 && Arc::strong_count(&self.index) == 1
+    }
+}
+
+impl Index {
+    fn of(selection: &Selection, account: &Account) -> Arc<Index> {
+        let entries: Vec<u32> = selection.selected.iter().map(|one| one.entry).collect();
+        let _charge = account.charge(entries.len() * size_of::<u32>() + PLACE_BYTES);
+        Arc::new(Index { entries, _charge })
+    }
+
+    /// How many entries the list has.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The entry that a client's index means.
     pub(crate) fn entry<'a>(&self, snapshot: &'a Snapshot, ndx: u32) -> Option<(usize, Entry<'a>)> {
-        let index = usize::try_from(*self.index.get(usize::try_from(ndx).ok()?)?).ok()?;
+        let index = usize::try_from(*self.entries.get(usize::try_from(ndx).ok()?)?).ok()?;
         Some((index, snapshot.entry(index)?))
     }
 }
@@ -93,33 +126,39 @@ pub(crate) fn build(
     order: &ViewOrder<'_>,
     format: ListFormat,
     reader: &mut Reader,
+    account: &Account,
 ) -> Result<Listing, NoList> {
     let start = Instant::now();
     let snapshot = located.snapshot();
     let mut selection = select(snapshot, order, &mut |index| read_small(located, reader, index))?;
     sort(snapshot, &mut selection);
-    let sums = match format.checksum {
-        None | Some(SumKind::Xxh128) => HashMap::new(),
-        Some(kind) => computed_sums(located, &selection, kind, reader),
+    let sums = match format.checksum.filter(|_| reads_contents(format)) {
+        None => HashMap::new(),
+        Some(kind) => computed_sums(located, &selection, kind, reader, order.effort)?,
     };
-    let encoded = encode(located, &selection, format, &sums);
+    let encoded = encode(located, &selection, format, &sums)?;
     Ok(Listing {
-        frames: Bytes::from(frames_of(&encoded.bytes)),
-        index: selection.selected.iter().map(|one| one.entry).collect(),
-        messages: message_frames(&selection.messages),
+        frames: account.chunk(frames_of(&encoded.bytes)),
+        index: Index::of(&selection, account),
+        messages: account.chunk(message_frames(&selection.messages)),
         io_error: selection.io_error,
         total_size: encoded.total_size,
         build: start.elapsed(),
     })
 }
 
-fn message_frames(messages: &[(Tag, Vec<u8>)]) -> Bytes {
+/// Whether such a list holds sums for which every content must be read.
+pub(crate) fn reads_contents(format: ListFormat) -> bool {
+    format.checksum.is_some_and(|kind| kind != SumKind::Xxh128)
+}
+
+fn message_frames(messages: &[(Tag, Vec<u8>)]) -> Vec<u8> {
     let mut frames = Vec::new();
     for (tag, text) in messages {
         put_frame(&mut frames, *tag, text);
     }
     frames.shrink_to_fit();
-    Bytes::from(frames)
+    frames
 }
 
 /// A merge file's bytes, or nothing where they cannot be had.
@@ -142,28 +181,31 @@ fn usize_of(entry: u32) -> usize {
 /// Puts overlapping arguments into one order; a selection of one argument already has it.
 fn sort(snapshot: &Snapshot, selection: &mut Selection) {
     let mut selected = std::mem::take(&mut selection.selected);
-    let is = |entry: &Entry<'_>| if entry.is_directory() { Is::Directory } else { Is::Other };
+    let is = |one: &Selected| if one.role == DirRole::NotADirectory { Is::Other } else { Is::Directory };
+    let (mut left, mut right) = (Vec::new(), Vec::new());
     selected.sort_by(|a, b| {
-        let (mut left, mut right) = (Vec::new(), Vec::new());
-        match (snapshot.entry(usize_of(a.entry)), snapshot.entry(usize_of(b.entry))) {
-            (Some(x), Some(y)) => {
-                compare((selection.name(a, &x, &mut left), is(&x)), (selection.name(b, &y, &mut right), is(&y)))
-            }
-            _ => std::cmp::Ordering::Equal,
-        }
+        let names = (selection.name(a, snapshot, &mut left), selection.name(b, snapshot, &mut right));
+        compare((names.0, is(a)), (names.1, is(b)))
     });
     selection.selected = selected;
 }
 
 /// Sums that the store does not keep: every listed content is read and hashed. What cannot be read gets zeros (8.3).
-fn computed_sums(located: &Located, selection: &Selection, kind: SumKind, reader: &mut Reader) -> HashMap<u32, Digest> {
+fn computed_sums(
+    located: &Located,
+    selection: &Selection,
+    kind: SumKind,
+    reader: &mut Reader,
+    effort: &Effort,
+) -> Result<HashMap<u32, Digest>, NoList> {
     let mut sums = HashMap::new();
     let mut rows: Vec<(u32, Row)> = Vec::new();
     for one in &selection.selected {
         match located.place(usize_of(one.entry)).map(|place| place.home) {
             Some(Home::Row(row)) => rows.push((one.entry, row)),
+            Some(Home::Large) if sums.contains_key(&one.entry) => {}
             Some(Home::Large) => {
-                if let Some(digest) = large_sum(located, one.entry, kind, reader) {
+                if let Some(digest) = large_sum(located, one.entry, kind, reader, effort)? {
                     sums.insert(one.entry, digest);
                 }
             }
@@ -171,6 +213,7 @@ fn computed_sums(located: &Located, selection: &Selection, kind: SumKind, reader
         }
     }
     for batch in rows.chunks(SUM_BATCH) {
+        effort.within(MOST_SUMMING)?;
         let wanted: Vec<Row> = batch.iter().map(|(_, row)| *row).collect();
         let read = reader.read(&wanted, &mut |at, bytes| {
             if let Some((entry, _)) = batch.get(at) {
@@ -181,19 +224,31 @@ fn computed_sums(located: &Located, selection: &Selection, kind: SumKind, reader
             tracing::error!(%error, "read contents for the sums of a file list");
         }
     }
-    sums
+    Ok(sums)
 }
 
-fn large_sum(located: &Located, entry: u32, kind: SumKind, reader: &Reader) -> Option<Digest> {
+/// The sum of a large content; nothing where it cannot be read.
+fn large_sum(
+    located: &Located,
+    entry: u32,
+    kind: SumKind,
+    reader: &Reader,
+    effort: &Effort,
+) -> Result<Option<Digest>, NoList> {
     use std::io::Read;
-    let Kind::File { content, .. } = located.snapshot().entry(usize_of(entry))?.kind else { return None };
-    let mut file = reader.read_large(content).ok()??;
-    let mut sum = crate::wire::sums::WholeSum::new(kind);
+    let content = match located.snapshot().entry(usize_of(entry)).map(|entry| entry.kind) {
+        Some(Kind::File { content, .. }) => content,
+        _ => return Ok(None),
+    };
+    let Ok(Some(mut file)) = reader.read_large(content) else { return Ok(None) };
+    let mut sum = WholeSum::new(kind);
     let mut buffer = vec![0; 256 << 10];
     loop {
-        match file.read(&mut buffer).ok()? {
-            0 => return Some(sum.finish()),
-            n => sum.update(buffer.get(..n)?),
+        effort.within(MOST_SUMMING)?;
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Some(sum.finish())),
+            Ok(n) => sum.update(buffer.get(..n).unwrap_or_default()),
+            Err(_) => return Ok(None),
         }
     }
 }
@@ -219,7 +274,12 @@ impl Groups {
     }
 }
 
-fn encode(located: &Located, selection: &Selection, format: ListFormat, sums: &HashMap<u32, Digest>) -> Encoded {
+fn encode(
+    located: &Located,
+    selection: &Selection,
+    format: ListFormat,
+    sums: &HashMap<u32, Digest>,
+) -> Result<Encoded, NoList> {
     let snapshot = located.snapshot();
     let mut writer = ListWriter::new(format);
     let mut bytes = Vec::with_capacity(selection.selected.len() * 32);
@@ -239,7 +299,7 @@ fn encode(located: &Located, selection: &Selection, format: ListFormat, sums: &H
             total_size = total_size.saturating_add(size);
         }
         let listed = Listed {
-            name: selection.name(one, &entry, &mut buffer),
+            name: selection.name(one, snapshot, &mut buffer),
             mode,
             size,
             mtime: entry.mtime.seconds(),
@@ -252,10 +312,13 @@ fn encode(located: &Located, selection: &Selection, format: ListFormat, sums: &H
             link,
         };
         writer.push(&mut bytes, &listed);
+        if bytes.len() > MOST_LIST_BYTES {
+            return Err(NoList::selection("the file list is too long: ask for parts of it"));
+        }
     }
     let root: &[(u32, &[u8])] = &[(0, b"root")];
     writer.finish(&mut bytes, selection.io_error, root, root);
-    Encoded { bytes, total_size }
+    Ok(Encoded { bytes, total_size })
 }
 
 /// The sum of one entry for `-c`; empty where the list carries none.

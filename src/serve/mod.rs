@@ -12,19 +12,23 @@
 //! number of bytes whatever the client does; nothing here writes to the store or follows a path
 //! outside a snapshot. Deliberately absent: uploads, and any look at the disk's directories.
 
+mod account;
 mod arguments;
 mod bad_content;
 mod connection;
 mod contents;
+mod effort;
 mod error;
 mod hosts;
 mod list_cache;
+mod list_order;
 mod listener;
 mod listing;
 mod module_log;
 mod pipe;
 mod published;
 mod resolve;
+mod selection;
 mod sending;
 mod tally;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -234,6 +234,29 @@ impl Pipe {
         }
     }
 
+    /// Waits as [`Pipe::wait`] does without input, for a client that waits for us; an error once it has gone. That it
+    /// has closed its side counts from `closing_counts` on.
+    pub(crate) async fn attend(&mut self, closing_counts: Instant) -> Result<Event, ServeError> {
+        consume_budget().await;
+        let now = Instant::now();
+        let (write, look) = (self.may_write(now), closing_counts <= now);
+        let look_at = Some(closing_counts).filter(|_| !look);
+        let deadline = [self.next_deadline(now, false), look_at].into_iter().flatten().min();
+        tokio::select! {
+            // Of priority there is nothing here, so this is about the end alone.
+            ready = self.stream.ready(Interest::PRIORITY | Interest::ERROR), if look => {
+                ready.map_err(|error| self.error("wait for", error))?;
+                Err(self.error("wait for", io::ErrorKind::ConnectionAborted.into()))
+            }
+            ready = self.stream.writable(), if write => {
+                ready.map_err(|error| self.error("write to", error))?;
+                self.write_some()?;
+                Ok(Event::Wrote)
+            }
+            () = until(deadline) => self.deadline_came(Instant::now(), false),
+        }
+    }
+
     fn read_some(&mut self, input: Option<&mut Sender>) -> Result<Event, ServeError> {
         match self.stream.try_read(&mut self.buffer) {
             Ok(0) => Ok(Event::Ended),
@@ -431,6 +454,18 @@ mod tests {
         let start = Instant::now();
         assert_eq!(until_over(&mut pipe, &mut full, Reading::Held).await.1, "read nothing for 10");
         assert!(start.elapsed() >= IDLE, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_for_us_and_goes_is_noticed() {
+        let (mut pipe, mut client) = pipe(patience()).await;
+        client.write_all(b"more than it was asked for").await.expect("the socket is open");
+        let later = Instant::now() + Duration::from_secs(3600);
+        assert!(timeout(Duration::from_millis(50), pipe.attend(Instant::now())).await.is_err(), "it is there");
+        client.shutdown().await.expect("the socket is open");
+        assert!(timeout(Duration::from_millis(50), pipe.attend(later)).await.is_err(), "it may still listen");
+        let gone = pipe.attend(Instant::now()).await.expect_err("it has closed its side");
+        assert!(matches!(gone, ServeError::Socket { .. }), "{gone}");
     }
 
     #[tokio::test(start_paused = true)]

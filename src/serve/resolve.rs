@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 
-use super::arguments::{Argument, has_wildcard};
+use super::arguments::Argument;
+use super::effort::Effort;
 use super::listing::NoList;
 use crate::tree::{Entry, Kind, Snapshot, TreePath};
-use crate::wire::wild::glob_component;
+use crate::wire::wild::{glob_component, has_wildcards};
 
 /// Symlinks followed in one argument, as the usual limit of file systems.
 const MAX_LINK_HOPS: usize = 40;
@@ -101,49 +102,112 @@ impl<'a> Resolver<'a> {
         Ok(at)
     }
 
-    /// Replaces wildcards by what they match; an argument that matches nothing stays as it is (2.10 step 4).
-    pub(super) fn expand(&mut self, argument: Argument) -> Result<Vec<Argument>, NoList> {
-        if !argument.is_pattern() {
-            return Ok(vec![argument]);
-        }
-        let mut found: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
-        for (position, component) in argument.components.iter().enumerate() {
-            let may_be_a_file = position + 1 == argument.components.len() && !argument.content;
-            let mut next = Vec::new();
-            for path in found {
-                if !has_wildcard(component) {
-                    next.push([path, vec![component.clone()]].concat());
-                    continue;
-                }
-                let Ok(directory) = self.resolve(&path, Last::Follow) else { continue };
-                for child in self.snapshot.children(directory) {
-                    let Some(name) = self.entry(child).map(|e| e.path.name().to_vec()) else { continue };
-                    if !glob_component(component, &name) {
-                        continue;
-                    }
-                    let full = [path.clone(), vec![name]].concat();
-                    let goes_on =
-                        may_be_a_file || self.resolve(&full, Last::Follow).is_ok_and(|at| self.is_directory(at));
-                    if goes_on {
-                        next.push(full);
-                        self.matches += 1;
-                    }
-                    if self.matches > MAX_GLOB_MATCHES {
-                        return Err(NoList::selection(format!(
-                            "wildcards match more than {MAX_GLOB_MATCHES} names: name a directory instead"
-                        )));
-                    }
-                }
-            }
-            found = next;
-        }
-        if found.is_empty() {
-            return Ok(vec![argument]);
-        }
-        Ok(found.into_iter().map(|components| Argument { components, ..argument.clone() }).collect())
-    }
-
     pub(super) fn is_directory(&self, index: usize) -> bool {
         self.entry(index).is_some_and(|e| e.is_directory())
+    }
+}
+
+/// What an argument stands for: itself, or all that its wildcards match, one at a time (protocol 2.10 step 4).
+pub(super) struct Matches<'a> {
+    pattern: Argument,
+    /// The components so far.
+    path: Vec<Vec<u8>>,
+    /// Directories whose entries are being matched, outermost first.
+    open: Vec<Open<'a>>,
+    state: State,
+    /// Whether anything was given out.
+    found: bool,
+}
+
+/// A directory whose entries are matched with one component.
+struct Open<'a> {
+    /// How many components lead to it.
+    depth: usize,
+    children: Box<dyn Iterator<Item = usize> + 'a>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The path is to go on with the next component.
+    Down,
+    /// The next entry of the innermost directory is due.
+    Along,
+    /// Nothing is left.
+    Over,
+}
+
+impl<'a> Matches<'a> {
+    pub(super) fn of(pattern: Argument) -> Matches<'a> {
+        Matches { pattern, path: Vec::new(), open: Vec::new(), state: State::Down, found: false }
+    }
+
+    /// The next argument. One that matches nothing stays as it is.
+    pub(super) fn next(&mut self, at: &mut Resolver<'a>, effort: &Effort) -> Result<Option<Argument>, NoList> {
+        if self.pattern.is_pattern() {
+            while self.state != State::Over {
+                effort.step()?;
+                let state = self.state;
+                match state {
+                    State::Down if self.down(at) => {
+                        self.found = true;
+                        return Ok(Some(Argument { components: self.path.clone(), ..self.pattern.clone() }));
+                    }
+                    State::Down => {}
+                    State::Along | State::Over => self.along(at)?,
+                }
+            }
+        }
+        self.state = State::Over;
+        let itself = !self.found;
+        self.found = true;
+        Ok(itself.then(|| self.pattern.clone()))
+    }
+
+    /// Follows components without wildcards. `true`: that was the whole path; else a directory is open.
+    fn down(&mut self, at: &Resolver<'a>) -> bool {
+        self.state = State::Along;
+        let plain = self.pattern.components.iter().skip(self.path.len()).take_while(|part| !has_wildcards(part));
+        self.path.extend(plain.cloned());
+        if self.path.len() == self.pattern.components.len() {
+            return true;
+        }
+        let snapshot = at.snapshot;
+        let children: Box<dyn Iterator<Item = usize> + 'a> = match at.resolve(&self.path, Last::Follow) {
+            Ok(directory) => Box::new(snapshot.children(directory)),
+            Err(_) => Box::new(std::iter::empty()),
+        };
+        self.open.push(Open { depth: self.path.len(), children });
+        false
+    }
+
+    /// Takes the next entry of the innermost directory; leaves the directory when there is none.
+    fn along(&mut self, at: &mut Resolver<'a>) -> Result<(), NoList> {
+        let Some(open) = self.open.last_mut() else {
+            self.state = State::Over;
+            return Ok(());
+        };
+        let depth = open.depth;
+        self.path.truncate(depth);
+        let Some(child) = open.children.next() else {
+            self.open.pop();
+            return Ok(());
+        };
+        let name = at.entry(child).map_or(b"".as_slice(), |entry| entry.path.name());
+        if !self.pattern.components.get(depth).is_some_and(|part| glob_component(part, name)) {
+            return Ok(());
+        }
+        self.path.push(name.to_vec());
+        // Only the last component may be something else than a directory.
+        let is_last = self.path.len() == self.pattern.components.len() && !self.pattern.content;
+        if is_last || at.resolve(&self.path, Last::Follow).is_ok_and(|target| at.is_directory(target)) {
+            self.state = State::Down;
+            at.matches += 1;
+        }
+        if at.matches > MAX_GLOB_MATCHES {
+            return Err(NoList::selection(format!(
+                "wildcards match more than {MAX_GLOB_MATCHES} names: name a directory instead"
+            )));
+        }
+        Ok(())
     }
 }

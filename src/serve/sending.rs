@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::bad_content::BadContent;
 use super::contents::Kit;
-use super::listing::Listing;
+use super::listing::Index;
 use super::published::Current;
 use super::view::shown;
 use crate::store::{Home, Place, Reader, Row};
@@ -53,7 +53,8 @@ pub(crate) struct Job {
     pub(crate) sender: Box<Sender>,
     pub(crate) requests: VecDeque<Request>,
     pub(crate) current: Arc<Current>,
-    pub(crate) listing: Arc<Listing>,
+    /// What the client's indices mean.
+    pub(crate) index: Arc<Index>,
     /// The module's root inside the snapshot; empty: the whole.
     pub(crate) root: Vec<u8>,
     /// Whether names and sizes are wanted for the transfer log.
@@ -100,8 +101,7 @@ impl Job {
         let (mut batch, mut bytes) = (Vec::new(), 0_u64);
         while batch.len() < BATCH_FILES && bytes < BATCH_BYTES {
             let Some(request) = self.requests.pop_front() else { break };
-            let Some((entry, Entry { kind: Kind::File { size, .. }, .. })) =
-                self.listing.entry(snapshot, request.ndx())
+            let Some((entry, Entry { kind: Kind::File { size, .. }, .. })) = self.index.entry(snapshot, request.ndx())
             else {
                 done.illegal = Some(request.ndx());
                 break;

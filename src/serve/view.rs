@@ -2,7 +2,7 @@
 //!
 //! Pure over a snapshot in memory. A selection is already in the order of rsync's file list
 //! (protocol 8.6): within a directory first what is no directory, then each directory with its
-//! content. Names are never copied: a name is the entry's path without its first bytes.
+//! content. What was listed with all it holds is not listed again under the same name.
 //! Per-directory merge files are read through the caller, so this file opens nothing. Symlinks in
 //! the directories of an argument are followed inside the module; what leaves it does not exist.
 
@@ -10,8 +10,10 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use super::arguments::{Argument, Naming};
+use super::effort::Effort;
 use super::listing::NoList;
-use super::resolve::{Absent, Last, Resolver};
+use super::resolve::{Absent, Last, Matches, Resolver};
+use super::selection::{Names, Selection, path_of};
 use crate::tree::{Entry, Kind, Snapshot};
 use crate::wire::filter::{Filters, Is, Scope};
 use crate::wire::flist::DirRole;
@@ -29,53 +31,8 @@ pub(crate) struct ViewOrder<'a> {
     pub(crate) options: ListOptions,
     pub(crate) filters: &'a Filters,
     pub(crate) paths: &'a [Vec<u8>],
-}
-
-/// One line of the file list to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Selected {
-    /// Index in the snapshot.
-    pub(crate) entry: u32,
-    /// How many bytes of its path are not part of its name.
-    cut: u16,
-    /// What stands before the rest of the path: an index into the selection's prefixes.
-    prefix: u16,
-    pub(crate) role: DirRole,
-}
-
-/// A selection and what the client is told about it.
-#[derive(Default)]
-pub(crate) struct Selection {
-    pub(crate) selected: Vec<Selected>,
-    prefixes: Vec<Vec<u8>>,
-    pub(crate) messages: Vec<(Tag, Vec<u8>)>,
-    pub(crate) io_error: u32,
-}
-
-impl Selection {
-    /// The listed name; `buffer` is used where prefix and path must be put together.
-    pub(crate) fn name<'a>(&'a self, one: &Selected, entry: &Entry<'a>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
-        let path = if entry.path.is_root() { b"".as_slice() } else { entry.path.as_bytes() };
-        let rest = path.get(usize::from(one.cut)..).unwrap_or_default();
-        let prefix = self.prefixes.get(usize::from(one.prefix)).map_or(b"".as_slice(), Vec::as_slice);
-        match (prefix.is_empty(), rest.is_empty()) {
-            (true, true) => b".",
-            (true, false) => rest,
-            (false, _) => {
-                buffer.clear();
-                buffer.extend_from_slice(prefix);
-                buffer.extend_from_slice(rest);
-                buffer
-            }
-        }
-    }
-}
-
-/// Where names of entries below one argument come from.
-#[derive(Clone, Copy)]
-struct Names {
-    cut: u16,
-    prefix: u16,
+    /// Says when it is enough.
+    pub(crate) effort: &'a Effort,
 }
 
 /// Reads a small file by its entry index; `None` if it cannot be read.
@@ -88,16 +45,17 @@ pub(crate) fn select(
     read: &mut ReadEntry<'_>,
 ) -> Result<Selection, NoList> {
     let at = Resolver::new(snapshot, order.root);
-    let mut view = View { snapshot, at, order, read, found: Selection::default(), implied: HashSet::new() };
-    view.found.prefixes.push(Vec::new());
+    let found = Selection::new(snapshot.len());
+    let mut view = View { snapshot, at, order, read, found, implied: HashSet::new(), walked: HashSet::new() };
     let naming = if order.options.has(Flag::Relative) { Naming::Relative } else { Naming::Last };
     let pieces = order.paths.iter().flat_map(|path| split_old_args(order.module.as_bytes(), path));
     for raw in pieces {
-        for argument in view.at.expand(Argument::parse(raw, order.module, naming))? {
+        let mut matches = Matches::of(Argument::parse(raw, order.module, naming));
+        while let Some(argument) = matches.next(&mut view.at, order.effort)? {
             view.argument(&argument, naming)?;
         }
     }
-    Ok(view.found)
+    Ok(view.found.finish())
 }
 
 struct View<'a, 'r> {
@@ -108,13 +66,11 @@ struct View<'a, 'r> {
     found: Selection,
     /// Directories that were listed because `-R` implies them, by entry and name.
     implied: HashSet<(usize, Vec<u8>)>,
+    /// Directories that were listed with all they hold, by entry and name.
+    walked: HashSet<(usize, Vec<u8>)>,
 }
 
 impl View<'_, '_> {
-    fn say(&mut self, tag: Tag, text: String) {
-        self.found.messages.push((tag, text.into_bytes()));
-    }
-
     fn missing(&mut self, argument: &Argument, naming: Naming, why: Absent) {
         let text = |parts: &[Vec<u8>]| parts.iter().map(|p| shown(p)).collect::<Vec<_>>().join("/");
         let (base, all) = (argument.components.get(..argument.base).unwrap_or_default(), &argument.components);
@@ -123,7 +79,7 @@ impl View<'_, '_> {
         if (naming == Naming::Last || argument.base > 0) && !base_is_there {
             self.found.io_error |= IO_ERROR_GENERAL;
             let why = why.text();
-            return self.say(
+            return self.found.say(
                 Tag::ErrorXfer,
                 format!("rsync: [sender] change_dir \"{}\" (in {module}) failed: {why}\n", text(base)),
             );
@@ -135,13 +91,15 @@ impl View<'_, '_> {
         }
         let slash = if naming == Naming::Last && !base.is_empty() { "/" } else { "" };
         let why = why.text();
-        self.say(
+        self.found.say(
             Tag::ErrorXfer,
             format!("rsync: [sender] link_stat \"{slash}{}\" (in {module}) failed: {why}\n", text(all)),
         );
     }
 
     fn argument(&mut self, argument: &Argument, naming: Naming) -> Result<(), NoList> {
+        self.order.effort.look()?;
+        self.found.bounded()?;
         let last = if argument.content { Last::Follow } else { Last::Keep };
         let target = match self.at.resolve(&argument.components, last) {
             Ok(target) if argument.content && !self.at.is_directory(target) => {
@@ -164,7 +122,7 @@ impl View<'_, '_> {
         let options = self.order.options;
         if self.at.is_directory(target) && !options.has(Flag::Recursive) && !options.has(Flag::Dirs) {
             let text = if name.is_empty() { ".".to_owned() } else { shown(&name) };
-            self.say(Tag::Info, format!("skipping directory {text}\n"));
+            self.found.say(Tag::Info, format!("skipping directory {text}\n"));
             return Ok(());
         }
         if naming == Naming::Relative {
@@ -181,6 +139,9 @@ impl View<'_, '_> {
             return Ok(());
         }
         if self.order.options.has(Flag::Recursive) {
+            if !self.walked.insert((target, name.to_vec())) {
+                return Ok(());
+            }
             self.push(target, names, DirRole::Argument);
             let scope = self.enter(scope, name)?;
             return self.walk(target, names, scope);
@@ -191,7 +152,7 @@ impl View<'_, '_> {
         }
         self.push(target, names, DirRole::Argument);
         let scope = self.enter(scope, name)?;
-        for directory in self.files_then_directories(target, names, &scope) {
+        for directory in self.files_then_directories(target, names, &scope)? {
             self.push(directory, names, DirRole::NoContent);
         }
         Ok(())
@@ -202,13 +163,14 @@ impl View<'_, '_> {
         let merges = self.order.filters.has_merges();
         let mut stack = vec![(top, scope)];
         while let Some((directory, scope)) = stack.pop() {
+            self.found.bounded()?;
             let scope = if directory == top {
                 scope
             } else {
                 self.push(directory, names, DirRole::Found);
                 if merges { self.enter(&scope, &self.name_of(directory, names))? } else { scope }
             };
-            for inner in self.files_then_directories(directory, names, &scope).into_iter().rev() {
+            for inner in self.files_then_directories(directory, names, &scope)?.into_iter().rev() {
                 stack.push((inner, scope.clone()));
             }
         }
@@ -216,10 +178,11 @@ impl View<'_, '_> {
     }
 
     /// Lists the children of `directory` that are no directories; gives back its directories in list order.
-    fn files_then_directories(&mut self, directory: usize, names: Names, scope: &Scope) -> Vec<usize> {
+    fn files_then_directories(&mut self, directory: usize, names: Names, scope: &Scope) -> Result<Vec<usize>, NoList> {
         let snapshot = self.snapshot;
         let mut directories = Vec::new();
         for child in snapshot.children(directory) {
+            self.order.effort.step()?;
             let Some(entry) = snapshot.entry(child) else { continue };
             if self.excluded_entry(scope, &entry, names) {
                 continue;
@@ -234,7 +197,7 @@ impl View<'_, '_> {
             (Some(a), Some(b)) => with_slash(a.path.name(), b.path.name()),
             _ => Ordering::Equal,
         });
-        directories
+        Ok(directories)
     }
 
     fn excluded_entry(&self, scope: &Scope, entry: &Entry<'_>, names: Names) -> bool {
@@ -242,14 +205,8 @@ impl View<'_, '_> {
             return false;
         }
         let is = if entry.is_directory() { Is::Directory } else { Is::Other };
-        match entry.path.as_bytes().get(usize::from(names.cut)..) {
-            Some(rest) if names.prefix == 0 => self.order.filters.excludes(scope, rest, is),
-            rest => {
-                let prefix = self.found.prefixes.get(usize::from(names.prefix)).map_or(b"".as_slice(), Vec::as_slice);
-                let name = [prefix, rest.unwrap_or_default()].concat();
-                self.order.filters.excludes(scope, &name, is)
-            }
-        }
+        let mut buffer = Vec::new();
+        self.order.filters.excludes(scope, self.found.name_by(names, path_of(entry), &mut buffer), is)
     }
 
     fn excluded(&self, scope: &Scope, name: &[u8], index: usize) -> bool {
@@ -258,34 +215,25 @@ impl View<'_, '_> {
     }
 
     fn push(&mut self, entry: usize, names: Names, role: DirRole) {
-        // A snapshot holds at most 8,000,000 entries.
-        let entry = u32::try_from(entry).unwrap_or(u32::MAX);
-        self.found.selected.push(Selected { entry, cut: names.cut, prefix: names.prefix, role });
+        self.found.push(entry, names, role);
     }
 
     fn name_of(&self, index: usize, names: Names) -> Vec<u8> {
-        let one = Selected { entry: 0, cut: names.cut, prefix: names.prefix, role: DirRole::Found };
         let mut buffer = Vec::new();
-        self.at.entry(index).map_or_else(Vec::new, |entry| self.found.name(&one, &entry, &mut buffer).to_vec())
+        self.at.entry(index).map_or_else(Vec::new, |e| self.found.name_by(names, path_of(&e), &mut buffer).to_vec())
     }
 
     /// How names below `target` follow from paths, when `target` itself is called `name` ("" for the dot entry).
     fn names(&mut self, target: usize, name: &[u8]) -> Result<Names, NoList> {
-        let path =
-            self.at.entry(target).map_or(b"".as_slice(), |e| if e.path.is_root() { b"" } else { e.path.as_bytes() });
+        let path = self.at.entry(target).map_or(b"".as_slice(), |entry| path_of(&entry));
         if name.is_empty() {
             // The dot entry: its children's names start behind its own path and a slash.
-            let cut = if path.is_empty() { 0 } else { path.len() + 1 };
-            return Ok(Names { cut: u16::try_from(cut).unwrap_or(u16::MAX), prefix: 0 });
+            return Ok(Selection::ends(if path.is_empty() { 0 } else { path.len() + 1 }));
         }
-        if let Some(before) = path.strip_suffix(name) {
-            return Ok(Names { cut: u16::try_from(before.len()).unwrap_or(u16::MAX), prefix: 0 });
+        match path.strip_suffix(name) {
+            Some(before) => Ok(Selection::ends(before.len())),
+            None => self.found.instead(name, path.len()),
         }
-        let cut = u16::try_from(path.len()).unwrap_or(u16::MAX);
-        let prefix =
-            u16::try_from(self.found.prefixes.len()).map_err(|_| NoList::selection("too many path arguments"))?;
-        self.found.prefixes.push(name.to_vec());
-        Ok(Names { cut, prefix })
     }
 
     /// Lists the directories that `-R` implies, once a session (protocol 8.10.2).
@@ -297,6 +245,7 @@ impl View<'_, '_> {
         for depth in depths {
             let components = argument.components.get(..depth).unwrap_or_default();
             let name = components.get(argument.base..).unwrap_or_default().join(&b'/');
+            self.order.effort.step()?;
             let Ok(index) = self.at.resolve(components, Last::Follow) else { continue };
             if self.implied.insert((index, name.clone())) {
                 let names = self.names(index, &name)?;
@@ -344,6 +293,8 @@ pub(crate) fn shown(name: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::wire::filter::CvsExclude;
     use crate::wire::options::Options;
@@ -418,7 +369,8 @@ mod tests {
             "" => 0,
             path => snapshot.find(crate::tree::TreePath::new(path.as_bytes()).expect("a path")).expect("a root"),
         };
-        let order = ViewOrder { module: "mod", root, options, filters: &filters, paths: &paths };
+        let effort = &Effort::new(Arc::default());
+        let order = ViewOrder { module: "mod", root, options, filters: &filters, paths: &paths, effort };
         let mut read = |index: usize| {
             let entry = snapshot.entry(index).expect("an entry");
             (entry.path.name() == b".rules").then(|| RULES.as_bytes().to_vec())
@@ -432,9 +384,8 @@ mod tests {
     fn told(snapshot: &Snapshot, selection: &Selection) -> String {
         let mut told: Vec<String> = Vec::new();
         for one in &selection.selected {
-            let entry = snapshot.entry(one.entry as usize).expect("an entry");
             let mut buffer = Vec::new();
-            let name = String::from_utf8(selection.name(one, &entry, &mut buffer).to_vec()).expect("a name");
+            let name = String::from_utf8(selection.name(one, snapshot, &mut buffer).to_vec()).expect("a name");
             let role = match one.role {
                 DirRole::Argument => "/!",
                 DirRole::Found => "/",
@@ -477,7 +428,7 @@ mod tests {
         check("r", &[], &["mod/dir/."], &format!("./! {DIR}"));
         check("r", &[], &["mod/dir/sub/deep"], "deep/! deep/q");
         check("r", &[], &["mod//dir/./sub//deep/"], "./! q");
-        check("r", &[], &["mod/cat-a", "mod/top", "mod/cat-a"], "cat-a/! cat-a/x top cat-a/! cat-a/x");
+        check("r", &[], &["mod/cat-a", "mod/top", "mod/cat-a"], "cat-a/! cat-a/x top");
         check(
             "r",
             &[],
@@ -491,6 +442,20 @@ mod tests {
             &["top", "module/x"],
             "top {ErrorXfer change_dir \"module\": No such file or directory (2)} io_error 1",
         );
+    }
+
+    #[test]
+    fn a_place_that_is_named_again_and_again_is_listed_once() {
+        let whole = listed("", "r", &[], &["mod/"]);
+        assert_eq!(listed("", "r", &[], &vec!["mod/"; 16_000]), whole);
+        let through_links: Vec<String> = (0..40).map(|hops| format!("mod/{}", "self/".repeat(hops))).collect();
+        let through_links: Vec<&str> = through_links.iter().map(String::as_str).collect();
+        assert_eq!(listed("", "r", &[], &through_links.repeat(100)), whole);
+        // Under another name it is another place.
+        assert_eq!(listed("", "r", &[], &["mod/cat-a", "mod/cat-a/"]), "cat-a/! cat-a/x ./! x");
+        assert_eq!(listed("", "r", &[], &["mod/top"; 3]), "top top top");
+        let most = "the arguments name the same files again and again: name each place once";
+        assert_eq!(listed("", "r", &[], &vec!["mod/top"; 110_000]), format!("code 3: {most}"));
     }
 
     #[test]
