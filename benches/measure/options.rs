@@ -18,12 +18,38 @@ pub(crate) struct Options {
     pub(crate) crowd: usize,
     /// Files that are changed for a publication.
     pub(crate) changed: usize,
+    /// Bytes of a large file.
+    pub(crate) large: u64,
+    /// Clients that want one at once.
+    pub(crate) large_crowd: usize,
+    /// Files of the samples that are held against each other, the smallest first.
+    pub(crate) growth: [u64; 3],
     /// The one part that is measured; `None`: all.
     pub(crate) only: Option<String>,
 }
 
-const FULL: Options = Options { files: 150_000, rounds: 5, warm_up: 1, crowd: 50, changed: 1_500, only: None };
-const QUICK: Options = Options { files: 1_000, rounds: 1, warm_up: 0, crowd: 8, changed: 20, only: None };
+const FULL: Options = Options {
+    files: 150_000,
+    rounds: 5,
+    warm_up: 1,
+    crowd: 50,
+    changed: 1_500,
+    large: 1 << 30,
+    large_crowd: 20,
+    growth: [15_000, 150_000, 600_000],
+    only: None,
+};
+const QUICK: Options = Options {
+    files: 1_000,
+    rounds: 1,
+    warm_up: 0,
+    crowd: 8,
+    changed: 20,
+    large: 32 << 20,
+    large_crowd: 4,
+    growth: [500, 1_000, 2_000],
+    only: None,
+};
 
 impl Options {
     /// From the command line.

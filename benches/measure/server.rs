@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use rustix::process::Signal;
 
 use super::clients::{run_one, signal};
@@ -152,6 +152,17 @@ pub(crate) fn init(work: &Path, name: &str) -> anyhow::Result<PathBuf> {
         fs::remove_file(&key)?;
     }
     run_one(headwater(&dir, "init").arg("--admin-key").arg(key), PATIENCE)?;
+    Ok(dir)
+}
+
+/// Makes a node whose repository is no tree but any directory; gives its data directory.
+pub(crate) fn init_files(work: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let dir = init(work, name)?;
+    let topology = dir.join("topology.toml");
+    let text = fs::read_to_string(&topology)?;
+    let files = text.replace("kind = \"tree\"", "kind = \"files\"");
+    ensure!(files != text, "the topology has no tree: {text}");
+    fs::write(&topology, files)?;
     Ok(dir)
 }
 

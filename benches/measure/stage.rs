@@ -20,16 +20,24 @@ const SAMPLE: Duration = Duration::from_secs(600);
 /// Where a bench program works.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// The sample tree.
+    /// The sample tree; without a sample, where everything is.
     pub(crate) tree: PathBuf,
     /// Empty at the start, gone at the end.
     pub(crate) work: PathBuf,
+    root: PathBuf,
     _lock: File,
 }
 
 impl Stage {
     /// Takes the place, with a sample of so many files.
     pub(crate) fn open(name: &str, files: u64) -> anyhow::Result<Stage> {
+        let mut stage = Stage::bare(name)?;
+        stage.tree = stage.sample(files)?;
+        Ok(stage)
+    }
+
+    /// Takes the place, without a sample.
+    pub(crate) fn bare(name: &str) -> anyhow::Result<Stage> {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("there is no target directory")?;
         let root = target.join("bench");
         fs::create_dir_all(&root)?;
@@ -37,19 +45,24 @@ impl Stage {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             bail!("another bench program runs in {}: they would measure each other", root.display());
         }
-        let sample = root.join(format!("sample-{files}"));
+        let work = root.join(format!("work-{name}"));
+        remove(&work)?;
+        fs::create_dir(&work)?;
+        Ok(Stage { tree: work.clone(), work, root, _lock: lock })
+    }
+
+    /// A tree of so many files, made if it is not there from another time.
+    pub(crate) fn sample(&self, files: u64) -> anyhow::Result<PathBuf> {
+        let sample = self.root.join(format!("sample-{files}"));
         if !sample.exists() {
             say(&format!("making a sample of {files} files"));
-            let unfinished = root.join("sample-unfinished");
+            let unfinished = self.root.join("sample-unfinished");
             remove(&unfinished)?;
             let mut make = Command::new(env!("CARGO_BIN_EXE_headwater"));
             run_one(make.arg("sample").arg(&unfinished).args(["--files", &files.to_string()]), SAMPLE)?;
             fs::rename(&unfinished, &sample)?;
         }
-        let work = root.join(format!("work-{name}"));
-        remove(&work)?;
-        fs::create_dir(&work)?;
-        Ok(Stage { tree: sample.join("gentoo"), work, _lock: lock })
+        Ok(sample.join("gentoo"))
     }
 }
 

@@ -74,14 +74,6 @@ pub enum NodeError {
         /// What there is.
         known: String,
     },
-    /// This version cannot take in a repository of that kind.
-    #[error("repository {name} is of the kind {kind}, which this version cannot import")]
-    Kind {
-        /// The repository.
-        name: RepositoryName,
-        /// Its kind.
-        kind: &'static str,
-    },
     /// A repository that no channel shows.
     #[error("repository {name} has no channel in the topology, so there is nothing to publish it to")]
     NoChannelOf {
@@ -145,7 +137,6 @@ impl NodeError {
             | NodeError::Stamp(_)
             | NodeError::NoRepository { .. }
             | NodeError::NoChannel { .. }
-            | NodeError::Kind { .. }
             | NodeError::NoChannelOf { .. }
             | NodeError::NotInTopology { .. }
             | NodeError::Stopping => Fault::Operator,

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::error::NodeError;
 use super::publisher::Publisher;
-use crate::cascade::Topology;
+use crate::cascade::{Repository, RepositoryKind};
 use crate::control::{Changes, Compare, ImportOrder, ImportOutcome, ImportReport, Phase, Progress};
 use crate::fetch::{self, Imported, LeaveOut, LeftOut, LeftOutReason, Trust};
 use crate::identity::Identity;
-use crate::names::{ChannelName, Generation, RepositoryName};
+use crate::names::{ChannelName, Generation};
 use crate::portage::stamp;
 use crate::store::{Ingest, Located, NewHead};
 use crate::tree::{Head, Kind, Mtime, Snapshot, TreePath, Word};
@@ -80,14 +80,14 @@ pub(super) fn import(
     let start = Instant::now();
     // What is loaded is kept; it is behind only if the look after the last publication failed.
     publisher.refresh()?;
-    let channels = publisher.channels_of(&order.repository)?;
+    let (repository, channels) = publisher.importable(&order.repository)?;
     let previous = publisher.previous(&channels);
     // It only saves reading; without it every file is read.
     let witness = publisher.store.witness(&order.repository).unwrap_or_else(|error| {
         tracing::warn!(repository = %order.repository, %error, "what the last import saw is lost; every file is read");
         None
     });
-    let leave_out = leave_out(&publisher.topology, &order.repository);
+    let leave_out = leave_out(&repository);
     let mut ingest = publisher.store.begin(&order.repository)?;
 
     let imported = fetch::import(
@@ -104,7 +104,8 @@ pub(super) fn import(
         &mut ingest,
     )?;
     let mut report = report(&imported);
-    if previous.is_published_unchanged(&imported) && !previous.is_mended(&ingest)? {
+    let own = own_files(repository.kind);
+    if previous.is_published_unchanged(&imported, &own) && !previous.is_mended(&ingest, &own)? {
         drop(ingest);
         if let Some(snapshot) = previous.snapshot().filter(|_| report.files_read > 0) {
             // The same bytes in other files, as after a copy: the next import need not read them again.
@@ -115,22 +116,20 @@ pub(super) fn import(
     }
 
     progress(Progress { phase: Phase::Publish, done: 0, total: None, bytes: 0 });
-    let source = match imported.content(stamp_path()) {
-        Some(id) => ingest.content(&id, MAX_STAMP_BYTES)?,
-        None => None,
+    let (snapshot, source) = match repository.kind {
+        RepositoryKind::Files => (imported.snapshot()?, None),
+        RepositoryKind::Tree => {
+            let term = publisher.identity.term().number;
+            let beginning = if previous.term == Some(term) { Beginning::No } else { Beginning::OfTerm };
+            stamped(&imported, &mut ingest, previous.stamp, now, beginning)?
+        }
     };
-    let term = publisher.identity.term().number;
-    let beginning = if previous.term == Some(term) { Beginning::No } else { Beginning::OfTerm };
-    let stamp = next_stamp(source.as_deref().and_then(stamp::parse_chk), previous.stamp, now, beginning)?;
-    let mtime = Mtime::new(stamp, 0).unwrap_or_default();
-    let snapshot = imported.with_file(&mut ingest, stamp_path(), stamp::print_chk(stamp).as_bytes(), mtime)?;
     let witness = imported.witness(&snapshot);
 
     let staged = ingest.stage(&snapshot, previous.located())?;
     if let Some(changes) = staged.changes(&snapshot.id()) {
         report.changes = Changes { added: changes.added, removed: changes.removed, changed: changes.changed };
     }
-    let source = source.map(|bytes| String::from_utf8_lossy(&bytes).trim_end().to_owned());
     let heads = channels
         .iter()
         .map(|channel| {
@@ -146,6 +145,32 @@ pub(super) fn import(
     Ok(report)
 }
 
+/// The snapshot of a tree, with a timestamp of ours in its place; and what the source had there.
+fn stamped(
+    imported: &Imported,
+    ingest: &mut Ingest<'_>,
+    last: Option<i64>,
+    now: i64,
+    beginning: Beginning,
+) -> Result<(Snapshot, Option<String>), NodeError> {
+    let source = match imported.content(stamp_path()) {
+        Some(id) => ingest.content(&id, MAX_STAMP_BYTES)?,
+        None => None,
+    };
+    let stamp = next_stamp(source.as_deref().and_then(stamp::parse_chk), last, now, beginning)?;
+    let mtime = Mtime::new(stamp, 0).unwrap_or_default();
+    let snapshot = imported.with_file(ingest, stamp_path(), stamp::print_chk(stamp).as_bytes(), mtime)?;
+    Ok((snapshot, source.map(|bytes| String::from_utf8_lossy(&bytes).trim_end().to_owned())))
+}
+
+/// The files of a repository that are made here, whatever its source has.
+fn own_files(kind: RepositoryKind) -> Vec<TreePath<'static>> {
+    match kind {
+        RepositoryKind::Tree => vec![stamp_path()],
+        RepositoryKind::Files => Vec::new(),
+    }
+}
+
 fn trust(compare: Compare) -> Trust {
     match compare {
         Compare::SizeAndTime => Trust::Witness,
@@ -157,11 +182,15 @@ fn stamp_path() -> TreePath<'static> {
     TreePath::new(STAMP).unwrap_or(TreePath::ROOT)
 }
 
-/// What is not taken of a repository: what its topology names, Portage's own quarantine, and version control.
-fn leave_out(topology: &Topology, repository: &RepositoryName) -> LeaveOut {
-    let mut rules = LeaveOut::of_tree();
-    if let Some(found) = topology.repository(repository) {
-        rules.at_root = found.leave_out.iter().map(|name| name.as_bytes().to_vec()).collect();
+/// What is not taken of a repository: what its topology names, and of a tree also Portage's own quarantine and version
+/// control.
+fn leave_out(repository: &Repository) -> LeaveOut {
+    let mut rules = match repository.kind {
+        RepositoryKind::Tree => LeaveOut::of_tree(),
+        RepositoryKind::Files => LeaveOut::nothing(),
+    };
+    rules.at_root = repository.leave_out.iter().map(|name| name.as_bytes().to_vec()).collect();
+    if repository.kind == RepositoryKind::Tree {
         rules.at_root.push(QUARANTINE.to_vec());
     }
     rules
@@ -214,19 +243,20 @@ impl Previous {
         self.generations.iter().find(|(name, _)| name == channel).map(|(_, generation)| *generation)
     }
 
-    /// Whether every channel already shows what was found.
-    fn is_published_unchanged(&self, imported: &Imported) -> bool {
+    /// Whether every channel already shows what was found, but for the files that are made here.
+    fn is_published_unchanged(&self, imported: &Imported, own: &[TreePath<'_>]) -> bool {
         let Some(snapshot) = self.snapshot() else { return false };
-        self.even && !imported.differs_from(snapshot, &[stamp_path()])
+        self.even && !imported.differs_from(snapshot, own)
     }
 
-    /// Whether a content that clients are refused was taken in again. It takes a new generation to reach them: those
-    /// that were refused it have the timestamp of this one already. A lost timestamp is made, not taken in.
-    fn is_mended(&self, ingest: &Ingest<'_>) -> Result<bool, NodeError> {
+    /// Whether a content that clients are refused was taken in again, or is one that is made here. It takes a new
+    /// generation to reach them: those that were refused it have the timestamp of this one already.
+    fn is_mended(&self, ingest: &Ingest<'_>, own: &[TreePath<'_>]) -> Result<bool, NodeError> {
         let Some(located) = self.located() else { return Ok(false) };
         for entry in located.missing().filter_map(|index| located.snapshot().entry(index)) {
-            let Kind::File { content, .. } = entry.kind else { continue };
-            if entry.path == stamp_path() || ingest.has(content)? {
+            if let Kind::File { content, .. } = entry.kind
+                && (own.contains(&entry.path) || ingest.has(content)?)
+            {
                 return Ok(true);
             }
         }

@@ -12,7 +12,7 @@ use super::clock;
 use super::config_text::TOPOLOGY_FILE;
 use super::error::{NodeError, file};
 use super::intake::{Previous, stamp_of};
-use crate::cascade::{RepositoryKind, Role, Topology};
+use crate::cascade::{Repository, Role, Topology};
 use crate::identity::Identity;
 use crate::names::{ChannelName, NodeName, RepositoryName};
 use crate::serve::{BadContent, Current};
@@ -144,17 +144,17 @@ impl Publisher {
         Ok(self.store.locate(&snapshot, near)?)
     }
 
-    /// The channels of a repository that can be imported.
-    pub(super) fn channels_of(&self, name: &RepositoryName) -> Result<Vec<ChannelName>, NodeError> {
+    /// A repository that can be imported, and its channels.
+    pub(super) fn importable(&self, name: &RepositoryName) -> Result<(Repository, Vec<ChannelName>), NodeError> {
         let Some(repository) = self.topology.repository(name) else {
             let known: Vec<&str> = self.topology.repositories.iter().map(|r| r.name.as_str()).collect();
             return Err(NodeError::NoRepository { name: name.clone(), known: known.join(", ") });
         };
-        if repository.kind != RepositoryKind::Tree {
-            return Err(NodeError::Kind { name: name.clone(), kind: "files" });
-        }
         let channels: Vec<ChannelName> = self.topology.channels_of(name).map(|channel| channel.name.clone()).collect();
-        if channels.is_empty() { Err(NodeError::NoChannelOf { name: name.clone() }) } else { Ok(channels) }
+        match channels.is_empty() {
+            true => Err(NodeError::NoChannelOf { name: name.clone() }),
+            false => Ok((repository.clone(), channels)),
+        }
     }
 
     /// What is published on these channels.

@@ -5,7 +5,6 @@
 //! name and served to the end, whatever is published meanwhile. Deliberately absent: decisions about
 //! bytes (those are `wire`'s) and about entries (those are `view`'s).
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,8 @@ use tokio::time::Instant;
 
 use super::contents::Kit;
 use super::error::ServeError;
+use super::lanes::Asked;
+use super::large::Bursts;
 use super::list_cache::Listed;
 use super::list_order::ListOrder;
 use super::listener::Shared;
@@ -228,8 +229,8 @@ impl Connection {
         // The bytes of the list live on in the queue until they are written, and no longer.
         let index = listing.index.clone();
         drop(listing);
-        let (requests, root) = (VecDeque::new(), module.path.clone());
-        let job = Job { sender, requests, current, index, root, log, large: None };
+        let bursts = if self.pipe.is_paced() { Bursts::Never } else { Bursts::Allowed };
+        let job = Job::new(sender, current, index, module.path.clone(), log, bursts);
         self.transfer(job, &module).await
     }
 
@@ -293,7 +294,8 @@ impl Connection {
                         continue;
                     }
                 }
-                Step::Wait if job.is_idle() => {
+                // A burst goes straight to the socket, so what was said before must be there.
+                Step::Wait if job.is_idle() || (job.bursts() && !self.pipe.is_flushed()) => {
                     self.turn(&mut job.sender).await?;
                     continue;
                 }
@@ -308,10 +310,20 @@ impl Connection {
         }
     }
 
-    /// Answers one batch on a blocking thread.
+    /// Answers until the client is to read, on blocking threads; the client is kept alive meanwhile.
     async fn answer(&mut self, mut job: Job, module: &Module) -> Result<Job, ServeError> {
         while !job.is_idle() && !self.pipe.is_full() {
-            let lease = match self.shared.readers.lease().await {
+            if job.bursts() {
+                if !self.pipe.is_flushed() {
+                    break;
+                }
+                if let Asked::Made(done) = self.shared.lanes.burst(&mut self.pipe, &mut job).await? {
+                    self.account(&mut job, done, module);
+                    self.pipe.push(&mut job.sender)?;
+                    continue;
+                }
+            }
+            let lease = match self.pipe.meanwhile(&mut job.sender, self.shared.readers.lease()).await? {
                 Ok(lease) => lease,
                 Err(error) => {
                     job.sender.fatal(CODE_FILES, "the server cannot read its store");
@@ -327,6 +339,7 @@ impl Connection {
             job = back;
             self.account(&mut job, done, module);
             self.pipe.push(&mut job.sender)?;
+            self.pipe.keep_alive_if_due(&mut job.sender)?;
         }
         Ok(job)
     }

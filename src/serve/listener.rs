@@ -20,6 +20,7 @@ use super::bad_content::BadContents;
 use super::connection::talk;
 use super::contents::Readers;
 use super::error::ServeError;
+use super::lanes::Lanes;
 use super::list_cache::ListCache;
 use super::module_log::TransferLog;
 use super::pipe::{Patience, Pipe};
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) published: watch::Receiver<Arc<Published>>,
     pub(crate) readers: Readers,
     pub(crate) lists: ListCache,
+    pub(crate) lanes: Lanes,
     pub(crate) tally: Tally,
     pub(crate) log: Option<TransferLog>,
     pub(crate) bad: BadContents,
@@ -106,7 +108,7 @@ fn listen_at(address: SocketAddr) -> std::io::Result<TcpListener> {
 pub async fn serve(doors: Doors, serving: Serving, stop: CancellationToken, drain: Duration) -> Result<(), ServeError> {
     let Serving { published, readers, tally, log, bad } = serving;
     let (lists, cache) = ListCache::new(readers.clone());
-    let shared = Arc::new(Shared { published, readers, lists, tally, log, bad });
+    let shared = Arc::new(Shared { published, readers, lists, lanes: Lanes::default(), tally, log, bad });
     let (arrivals, mut arrived) = mpsc::channel(64);
     let mut acceptors = JoinSet::new();
     for listener in doors.0 {

@@ -4,7 +4,8 @@
 //! listener ──accept──► connection ──bytes──► wire::sender::Sender ──steps──► connection
 //!                        │ Module   published: hosts, slots, the pinned snapshot
 //!                        │ List     list_cache ─► view (which entries) ─► listing (encoded once)
-//!                        │ Send     contents: neighbours in one range read
+//!                        │ Send     sending ─► contents: neighbours in one range read
+//!                        │                  └► large ─► lanes ─► splice: page cache to socket
 //!                        └ bytes ─► vectored writes, paced, with keep-alives
 //! ```
 //!
@@ -20,6 +21,8 @@ mod contents;
 mod effort;
 mod error;
 mod hosts;
+mod lanes;
+mod large;
 mod list_cache;
 mod list_order;
 mod listener;
@@ -30,6 +33,7 @@ mod published;
 mod resolve;
 mod selection;
 mod sending;
+mod splice;
 mod tally;
 #[cfg(test)]
 mod tests;

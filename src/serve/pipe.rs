@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -115,6 +116,42 @@ impl Pipe {
         self.queued + self.output.len() * CHUNK_OVERHEAD >= HIGH_WATER
     }
 
+    /// Whether bytes are counted out to this client.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    /// Whether the socket has taken all that was said.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.output.is_empty()
+    }
+
+    /// The socket, for bytes that do not come through here: whole frames, while all else [is written](Pipe::is_flushed).
+    pub(crate) fn socket(&self) -> io::Result<OwnedFd> {
+        self.stream.as_fd().try_clone_to_owned()
+    }
+
+    /// Counts bytes that went to the socket by themselves.
+    pub(crate) fn passed(&mut self, bytes: u64) {
+        if bytes > 0 {
+            (self.last_write, self.last_progress) = (Instant::now(), Instant::now());
+            self.tally.sent(bytes);
+        }
+    }
+
+    /// Has bytes written that follow those.
+    pub(crate) fn queue(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.output.is_empty() {
+            // From now on the client has something to read.
+            self.last_progress = Instant::now();
+        }
+        self.queued += bytes.len();
+        self.output.push_back(bytes);
+    }
+
     /// Moves what the machine has made into the queue and writes what the socket takes at once.
     pub(crate) fn push(&mut self, sender: &mut Sender) -> Result<(), ServeError> {
         let before = self.output.len();
@@ -137,7 +174,7 @@ impl Pipe {
         Ok(())
     }
 
-    fn error(&self, attempt: &'static str, source: io::Error) -> ServeError {
+    pub(super) fn error(&self, attempt: &'static str, source: io::Error) -> ServeError {
         ServeError::Socket { client: self.client, attempt, source }
     }
 
@@ -208,6 +245,34 @@ impl Pipe {
         self.last_progress = progress;
         self.last_write = Instant::now();
         sent
+    }
+
+    /// The same if it is time for it, for work that is done in pieces.
+    pub(crate) fn keep_alive_if_due(&mut self, sender: &mut Sender) -> Result<(), ServeError> {
+        match self.keep_alive_due() {
+            Some(due) if due <= Instant::now() => self.keep_alive(sender),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for something that is ours to do, and keeps the client alive meanwhile.
+    pub(crate) async fn meanwhile<T>(
+        &mut self,
+        sender: &mut Sender,
+        awaited: impl Future<Output = T>,
+    ) -> Result<T, ServeError> {
+        let mut awaited = std::pin::pin!(awaited);
+        loop {
+            tokio::select! {
+                biased;
+                found = &mut awaited => return Ok(found),
+                event = self.wait(None) => {
+                    if event? == Event::Quiet {
+                        self.keep_alive(sender)?;
+                    }
+                }
+            }
+        }
     }
 
     /// Waits until bytes came, bytes left, or a keep-alive is due. An error when patience is over.

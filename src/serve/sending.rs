@@ -3,21 +3,20 @@
 //! Runs on a blocking thread, one batch at a time; between two batches the connection writes what was
 //! made, so a slow client holds at most one batch. A first request is answered from the stored bytes
 //! unhashed; a second one for the same file is checked against the content id first, and what is bad is
-//! refused by name. Files over the store's limit are streamed in pieces.
+//! refused by name. Files over the store's limit are the business of `large`.
 
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::bad_content::BadContent;
 use super::contents::Kit;
+use super::large::{Bursts, Large};
 use super::listing::Index;
 use super::published::Current;
 use super::view::shown;
-use crate::store::{Home, Place, Reader, Row};
-use crate::tree::{ContentHasher, ContentId, Entry, Kind};
+use crate::store::{Home, Place, Row};
+use crate::tree::{ContentId, Entry, Kind};
 use crate::wire::sender::{Attempt, NoSend, Outcome, Request, Sender};
 
 /// Output that is made before the connection gets to write it.
@@ -26,11 +25,8 @@ const BATCH_BYTES: u64 = 512 << 10;
 /// Files in one batch, so that empty files are bounded too.
 const BATCH_FILES: usize = 2048;
 
-/// How much of a large file is read at a time.
-const PIECE_BYTES: usize = 256 << 10;
-
 /// What stands in a message for a content that cannot be had.
-const IO_ERROR: &str = "Input/output error (5)";
+pub(super) const IO_ERROR: &str = "Input/output error (5)";
 
 /// A file that was sent, for the transfer log.
 pub(crate) struct Sent {
@@ -59,25 +55,38 @@ pub(crate) struct Job {
     pub(crate) root: Vec<u8>,
     /// Whether names and sizes are wanted for the transfer log.
     pub(crate) log: bool,
-    pub(crate) large: Option<Large>,
-}
-
-/// A large file half sent.
-pub(crate) struct Large {
-    file: File,
-    entry: usize,
-    xxh128: [u8; 16],
+    /// How bytes may leave that nothing is to be done to.
+    pub(crate) bursts: Bursts,
+    /// The large file that is being answered, if there is one.
+    pub(super) large: Option<Large>,
+    /// Large files that were held against their id in this session.
+    pub(super) checked: HashSet<usize>,
+    /// Files that were blamed in this session: a client may ask for them as often as it likes.
+    blamed: HashSet<usize>,
 }
 
 /// One request with what the snapshot says of it.
-struct Wanted {
-    request: Request,
-    entry: usize,
-    size: u64,
+pub(super) struct Wanted {
+    pub(super) request: Request,
+    pub(super) entry: usize,
+    pub(super) size: u64,
     place: Option<Place>,
 }
 
 impl Job {
+    /// A job without work.
+    pub(crate) fn new(
+        sender: Box<Sender>,
+        current: Arc<Current>,
+        index: Arc<Index>,
+        root: Vec<u8>,
+        log: bool,
+        bursts: Bursts,
+    ) -> Job {
+        let (requests, checked, blamed) = (VecDeque::new(), HashSet::new(), HashSet::new());
+        Job { sender, requests, current, index, root, log, bursts, large: None, checked, blamed }
+    }
+
     /// Whether something is left to answer.
     pub(crate) fn is_idle(&self) -> bool {
         self.requests.is_empty() && self.large.is_none()
@@ -130,29 +139,33 @@ impl Job {
                 Home::Large => None,
             })
             .collect();
-        let found = read_rows(&rows, kit);
-        for (wanted, range) in batch.into_iter().zip(found) {
-            match (wanted.place, range.and_then(|range| kit.arena.get(range))) {
-                (Some(place), Some(bytes)) => self.whole(wanted, place, bytes, done),
-                (Some(Place { home: Home::Large, xxh128 }), None) => {
+        let (found, failure) = read_rows(&rows, kit);
+        for (at, (wanted, range)) in batch.into_iter().zip(found).enumerate() {
+            let (request, entry) = (&wanted.request, wanted.entry);
+            match (wanted.place, range.and_then(|range| kit.arena.get(range)), &failure) {
+                (Some(place), Some(bytes), _) => self.whole(wanted, place, bytes, done),
+                (Some(Place { home: Home::Large, xxh128 }), None, _) => {
                     self.start_large(wanted, xxh128, &kit.reader, done);
                 }
-                _ => self.refuse(&wanted, "it is not in the store", done),
+                // One content at most is the reason; nothing is known of the others.
+                (Some(_), None, Some(failure)) if failure.suspect != Some(at) => self.no_send(request, entry),
+                (Some(_), None, Some(failure)) => self.refuse(request, entry, &failure.reason, done),
+                (_, None, _) | (None, _, _) => self.refuse(request, entry, "it is not in the store", done),
             }
         }
     }
 
     fn whole(&mut self, wanted: Wanted, place: Place, bytes: &[u8], done: &mut Done) {
-        if wanted.request.attempt() == Attempt::Again && self.id_of(&wanted) != Some(ContentId::of(bytes)) {
-            return self.refuse(&wanted, "its bytes do not match its id", done);
-        }
         let Wanted { request, entry, size, .. } = wanted;
+        if request.attempt() == Attempt::Again && self.id(entry) != Some(ContentId::of(bytes)) {
+            return self.refuse(&request, entry, "its bytes do not match its id", done);
+        }
         self.sender.begin(request);
         self.sender.feed(bytes);
         self.end(entry, size, &place.xxh128, done);
     }
 
-    fn end(&mut self, entry: usize, size: u64, xxh128: &[u8; 16], done: &mut Done) {
+    pub(super) fn end(&mut self, entry: usize, size: u64, xxh128: &[u8; 16], done: &mut Done) {
         let outcome = self.sender.finish(xxh128);
         done.files += 1;
         if outcome == Outcome::Mismatch {
@@ -163,66 +176,19 @@ impl Job {
         }
     }
 
-    fn start_large(&mut self, wanted: Wanted, xxh128: [u8; 16], reader: &Reader, done: &mut Done) {
-        let Some(id) = self.id_of(&wanted) else { return self.refuse(&wanted, "it has no id", done) };
-        match reader.read_large(&id) {
-            Ok(Some(file)) if wanted.request.attempt() == Attempt::Again && !is_sound(&file, &id) => {
-                self.refuse(&wanted, "its bytes do not match its id", done);
-            }
-            Ok(Some(file)) => {
-                self.large = Some(Large { file, entry: wanted.entry, xxh128 });
-                self.sender.begin(wanted.request);
-            }
-            Ok(None) => self.refuse(&wanted, "its file is missing", done),
-            Err(error) => self.refuse(&wanted, &error.to_string(), done),
-        }
-    }
-
-    /// Sends the next piece of the large file.
-    fn piece(&mut self, buffer: &mut Vec<u8>, done: &mut Done) {
-        let Some(large) = &mut self.large else { return };
-        buffer.resize(PIECE_BYTES, 0);
-        let (entry, xxh128) = (large.entry, large.xxh128);
-        match read_full(&mut large.file, buffer) {
-            Ok(0) => {
-                self.large = None;
-                let size = self.size(entry);
-                self.end(entry, size, &xxh128, done);
-            }
-            Ok(n) => self.sender.feed(buffer.get(..n).unwrap_or_default()),
-            Err(error) => {
-                self.large = None;
-                let path = self.shown_path(entry);
-                self.sender.give_up(&path, IO_ERROR);
-                self.blame(entry, &format!("reading it failed: {error}"), done);
-            }
-        }
-    }
-
-    fn id_of(&self, wanted: &Wanted) -> Option<ContentId> {
-        self.id(wanted.entry)
-    }
-
-    fn id(&self, entry: usize) -> Option<ContentId> {
+    pub(super) fn id(&self, entry: usize) -> Option<ContentId> {
         match self.current.located.snapshot().entry(entry)?.kind {
             Kind::File { content, .. } => Some(*content),
             _ => None,
         }
     }
 
-    fn size(&self, entry: usize) -> u64 {
-        match self.current.located.snapshot().entry(entry).map(|e| e.kind) {
-            Some(Kind::File { size, .. }) => size,
-            _ => 0,
-        }
-    }
-
-    fn path(&self, entry: usize) -> Vec<u8> {
+    pub(super) fn path(&self, entry: usize) -> Vec<u8> {
         self.current.located.snapshot().entry(entry).map_or_else(Vec::new, |e| e.path.as_bytes().to_vec())
     }
 
     /// The path as messages show it: from the module's root, with a slash in front.
-    fn shown_path(&self, entry: usize) -> Vec<u8> {
+    pub(super) fn shown_path(&self, entry: usize) -> Vec<u8> {
         let path = self.path(entry);
         let inside = match self.root.as_slice() {
             b"" => path.as_slice(),
@@ -231,21 +197,38 @@ impl Job {
         format!("/{}", shown(inside)).into_bytes()
     }
 
-    fn refuse(&mut self, wanted: &Wanted, reason: &str, done: &mut Done) {
-        let path = self.shown_path(wanted.entry);
-        self.sender.no_send(&wanted.request, NoSend::Failed { path: &path, reason: IO_ERROR });
-        self.blame(wanted.entry, reason, done);
+    /// Answers that the file cannot be had.
+    pub(super) fn no_send(&mut self, request: &Request, entry: usize) {
+        let path = self.shown_path(entry);
+        self.sender.no_send(request, NoSend::Failed { path: &path, reason: IO_ERROR });
     }
 
-    fn blame(&self, entry: usize, reason: &str, done: &mut Done) {
-        if let Some(content) = self.id(entry) {
+    /// The same, and the node is to look at the content.
+    pub(super) fn refuse(&mut self, request: &Request, entry: usize, reason: &str, done: &mut Done) {
+        self.no_send(request, entry);
+        self.blame(entry, reason, done);
+    }
+
+    /// Tells of a content, once a session.
+    pub(super) fn blame(&mut self, entry: usize, reason: &str, done: &mut Done) {
+        if let Some(content) = self.id(entry)
+            && self.blamed.insert(entry)
+        {
             done.bad.push(BadContent { content, path: self.path(entry), reason: reason.to_owned() });
         }
     }
 }
 
-/// Reads rows into the arena and tells where each one lies; `None` where there is no such row.
-fn read_rows(rows: &[Option<Row>], kit: &mut Kit) -> Vec<Option<Range<usize>>> {
+/// A read of the database that went wrong before it was done.
+struct Failure {
+    reason: String,
+    /// Which of the wanted contents was to come next.
+    suspect: Option<usize>,
+}
+
+/// Reads rows into the arena and tells where each one lies; `None` where there is no such row, or where it was not read
+/// because of the failure that is told.
+fn read_rows(rows: &[Option<Row>], kit: &mut Kit) -> (Vec<Option<Range<usize>>>, Option<Failure>) {
     kit.arena.clear();
     let mut found = vec![None; rows.len()];
     let (at, wanted): (Vec<usize>, Vec<Row>) =
@@ -258,36 +241,11 @@ fn read_rows(rows: &[Option<Row>], kit: &mut Kit) -> Vec<Option<Range<usize>>> {
             *slot = Some(start..arena.len());
         }
     });
-    if let Err(error) = read {
+    let failure = read.err().map(|error| {
         tracing::error!(%error, "read contents");
-    }
-    found
-}
-
-/// Reads until the buffer is full or the file ends.
-fn read_full(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
-}
-
-/// Whether a large file is what its id says; the read position is back at the start afterwards.
-fn is_sound(file: &File, id: &ContentId) -> bool {
-    use std::io::Seek;
-    let (mut file, mut hasher, mut buffer) = (file, ContentHasher::new(), vec![0; PIECE_BYTES]);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => hasher.update(buffer.get(..n).unwrap_or_default()),
-            Err(_) => return false,
-        }
-    }
-    hasher.finish() == *id && file.rewind().is_ok()
+        // They are read in the order of their numbers.
+        let unread = at.iter().copied().filter(|at| found.get(*at).is_some_and(Option::is_none));
+        Failure { reason: error.to_string(), suspect: unread.min_by_key(|at| rows.get(*at).copied().flatten()) }
+    });
+    (found, failure)
 }

@@ -50,6 +50,7 @@ mod option_parser;
 mod option_table;
 mod quote;
 mod sender_asking;
+mod sender_bulk;
 mod sender_input;
 mod sender_output;
 mod sender_reply;

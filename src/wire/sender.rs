@@ -18,13 +18,14 @@ use super::mux::Tag;
 use super::options::Options;
 use super::sender_asking::{Asking, Heard};
 use super::sender_input::DataStream;
-use super::sender_output::Output;
+use super::sender_output::{Output, PIECE};
 use super::sender_start::{Opened, Start, StartStep, put_text};
 use super::sender_transfer::{ListFacts, Next, Transfer};
 use super::setup::Agreed;
 
 pub use super::args::Bound;
 pub use super::login::Login;
+pub use super::sender_bulk::{BULK_FRAME, Bulk, BulkFrame, Stretch};
 pub use super::sender_reply::Outcome;
 pub use super::sender_request::{Attempt, Request};
 pub use super::sender_step::{
@@ -320,6 +321,27 @@ impl Sender {
     pub fn feed(&mut self, data: &[u8]) {
         if let Phase::Transfer(transfer) = &mut self.phase {
             transfer.feed(data, &mut self.output);
+        }
+    }
+
+    /// Offers to leave the bytes of the reply that was begun, `size` of them, to the driver: nothing is to be done to them
+    /// but what a [`Bulk`] says. Only before any byte was fed; `None` where they must be fed.
+    #[must_use]
+    pub fn bulk(&self, size: u64) -> Option<Bulk> {
+        match &self.phase {
+            Phase::Transfer(transfer) if transfer.is_plain() => Some(Bulk::new(size)),
+            _ => None,
+        }
+    }
+
+    /// Says how much the driver has sent by itself, in whole frames of a [`Bulk`] and after all output that it was handed
+    /// before: bytes of the file, and bytes on the wire. What is left of the file may be fed.
+    pub fn sent_bulk(&mut self, data: u64, wire: u64) {
+        if let Phase::Transfer(transfer) = &mut self.phase {
+            transfer.file_bytes += data;
+            // Each piece of the file has its length in front.
+            let pieces = data.div_ceil(u64::try_from(PIECE).unwrap_or(u64::MAX));
+            self.output.passed(wire, data + pieces * 4);
         }
     }
 

@@ -96,6 +96,12 @@ impl Output {
         self.data + length(open)
     }
 
+    /// Counts bytes that the driver put onto the wire by itself, and how many of them are of the data stream.
+    pub(super) fn passed(&mut self, wire: u64, data: u64) {
+        self.total += wire;
+        self.data += data;
+    }
+
     /// Hands out everything.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Bytes> + '_ {
         self.seal();

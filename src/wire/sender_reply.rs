@@ -15,7 +15,7 @@ use super::sender_output::{Output, PIECE};
 use super::sender_request::{BASIS_DESTINATION, BASIS_PARTIAL, Request};
 use super::setup::{Agreed, Compat};
 use super::sums::{Digest, SeedOrder, SumKind, SumSet, WholeSum};
-use super::tokens::{TokenError, TokenWriter};
+use super::tokens::{Codec, TokenError, TokenWriter};
 
 /// How a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(super) struct Replies {
 
 #[derive(Debug)]
 struct Reply {
+    /// Whether the client told of blocks that it has.
+    has_basis: bool,
     /// `None` where the client has no basis.
     matcher: Option<Matcher>,
     sums: Option<Computed>,
@@ -77,8 +79,16 @@ impl Replies {
         self.open.is_some()
     }
 
+    /// Whether the bytes of the open reply go out as they are and nobody here needs to see them: no basis to search, no
+    /// compressor, and a sum that is stored.
+    pub(super) fn is_plain(&self) -> bool {
+        self.agreed.codec == Codec::None
+            && self.open.as_ref().is_some_and(|reply| !reply.has_basis && reply.sums.is_none())
+    }
+
     /// Sends the head and gets ready for the file's data.
     pub(super) fn begin(&mut self, request: Request, ndx: &mut NdxWriter, output: &mut Output) {
+        let has_basis = request.has_basis();
         let Request { record, sums: blocks, prefix, .. } = request;
         let out = output.file_data();
         record.put(ndx, out);
@@ -93,7 +103,7 @@ impl Replies {
         let matcher = if prefix > 0 { None } else { self.matcher(blocks, record.basis) };
         let (codec, level, protocol) = (self.agreed.codec, self.level, self.protocol);
         self.tokens.get_or_insert_with(|| TokenWriter::new(codec, level, protocol)).start_file();
-        self.open = Some(Reply { matcher, sums, skip: prefix });
+        self.open = Some(Reply { has_basis: has_basis || prefix > 0, matcher, sums, skip: prefix });
     }
 
     /// Protocol 9.8. Block sums of kind `none` say nothing, so they are not searched for.

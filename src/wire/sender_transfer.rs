@@ -239,6 +239,11 @@ impl Transfer {
         self.replies.feed(data, output);
     }
 
+    /// Whether the bytes of the open reply go out as they are, unseen.
+    pub(super) fn is_plain(&self) -> bool {
+        self.replies.is_plain()
+    }
+
     pub(super) fn finish(&mut self, stored: &[u8; 16], output: &mut Output) -> Outcome {
         self.end_reply(Some(stored), output)
     }

@@ -91,6 +91,31 @@ fn suffer(path: &str, damage: Damage, when: When) {
     node.rests();
 }
 
+#[test]
+fn a_bad_timestamp_is_mended_by_the_next_import_with_a_later_one() {
+    wait::at_once(&[Flipped, Missing], |damage| {
+        let place = Place::new(Start::Published);
+        let (source, whole) = place.source(Size::Small, 1);
+        let node = Node::start(&place);
+        let stamp = || {
+            let target = place.fresh();
+            same(&client::whole(client::begin(node.port, &target), &target), &whole, &format!("{damage:?}"));
+            fs::read(target.join("metadata/timestamp.chk")).unwrap()
+        };
+        let first = stamp();
+        damage_row(&place, &ContentId::of(&first), *damage);
+        let output = wait::output(client::begin(node.port, &place.fresh()), "rsync");
+        assert_eq!(output.status.code(), Some(23), "{damage:?}: {}", client::text(&output));
+        wait::until("the node has set it aside", || (!node.alarms().is_empty()).then_some(()));
+        // Nothing else differs, and nothing that the source has can mend it: it was made by the node.
+        assert_eq!(place.import(&source), Some(2), "{damage:?}");
+        wait::until("the alarm is over", || node.alarms().is_empty().then_some(()));
+        let seconds = |text: &[u8]| headwater::portage::stamp::parse_chk(text).unwrap();
+        assert!(seconds(&stamp()) > seconds(&first), "{damage:?}: a client must not be told that it has it already");
+        assert_eq!(place.import(&source), None, "{damage:?}");
+    });
+}
+
 /// A file that cannot be had is not deleted at a client.
 #[track_caller]
 fn a_client_that_has_the_file_keeps_it(node: &Node<'_>, path: &str, whole: &Lines, what: &str) {
