@@ -124,6 +124,11 @@ name!(
     ModuleName, "module", starts_name, in_name, NAME_RULE
 );
 
+name!(
+    /// The name that a generation is kept under, as in `before-python-3.13`.
+    KeepName, "kept generation's", starts_name, in_name, NAME_RULE
+);
+
 /// The full name of a channel, `REPOSITORY/CHANNEL`, as in `gentoo/full`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChannelName {
@@ -287,6 +292,7 @@ mod tests {
         check::<NodeName>(&["gw", "gw.example-1_2", "0"], &[".", "..", "_a", "a/b"]);
         check::<SiteName>(&["berlin"], &[".b", "a/b"]);
         check::<FederationName>(&["example"], &["_e", "a/b"]);
+        check::<KeepName>(&["before-python-3.13", "1"], &["_e", "a/b", "@3"]);
         check::<ModuleName>(&["gentoo-portage"], &["gentoo@3", "~0123", "a/b"]);
         check::<ChannelName>(
             &["gentoo/full", "_a/0.x-y_z"],

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::names::{Address, FederationName, NodeName, RepositoryName};
+use super::args_channel::{ChannelCommand, SweepArgs};
+use crate::names::{FederationName, NodeName, RepositoryName};
 use crate::node::config::Addresses;
 
 /// Where a node keeps its data, unless told otherwise.
@@ -80,9 +81,11 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Publish a directory as the next generation of a repository
     Import(ImportArgs),
-    /// Show channels and their generations
+    /// Show, compare, keep and roll back the generations of a channel
     #[command(subcommand)]
     Channel(ChannelCommand),
+    /// Free what no kept generation needs
+    Sweep(SweepArgs),
     /// Show how the node is
     Status(StatusArgs),
     /// Have the running node take in a changed configuration
@@ -190,41 +193,6 @@ pub(super) struct ImportArgs {
     pub(super) json: bool,
 }
 
-/// `headwater channel`.
-#[derive(Subcommand, Debug)]
-pub(super) enum ChannelCommand {
-    /// List the channels and what they serve now
-    List(ChannelListArgs),
-    /// List the generations of a channel that are kept, newest first
-    Log(ChannelLogArgs),
-}
-
-/// `headwater channel list`.
-#[derive(Args, Debug)]
-pub(super) struct ChannelListArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// `headwater channel log`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  headwater channel log
-  headwater channel log gentoo/full -n 5")]
-pub(super) struct ChannelLogArgs {
-    /// REPOSITORY[/CHANNEL][@GENERATION]; may be left out where there is one channel
-    #[arg(value_name = "CHANNEL")]
-    pub(super) address: Option<Address>,
-    /// At most so many generations
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) most: Option<u32>,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
 /// `headwater status`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -313,12 +281,19 @@ mod tests {
         let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).map(|_| ()).map_err(|e| e.to_string());
         assert_eq!(parse("headwater import /tree --repository gentoo --dir /d"), Ok(()));
         assert_eq!(parse("headwater --dir /d channel log gentoo/full@3 -n 5"), Ok(()));
+        assert_eq!(parse("headwater channel diff gentoo@3 gentoo"), Ok(()));
+        assert_eq!(parse("headwater channel keep gentoo/full@3 --as before-python-3.13"), Ok(()));
+        assert_eq!(parse("headwater sweep -n --json"), Ok(()));
         assert_eq!(parse("headwater sample /tmp/s --files 100 --seed 4 --revision 2"), Ok(()));
         for (line, part) in [
             ("headwater import /tree --repository a/b", "no repository name"),
             ("headwater init --node a@b", "no node name"),
             ("headwater init --listen-rsync here", "no address"),
             ("headwater channel log gentoo@0", "no generation"),
+            ("headwater channel rollback gentoo/full", "name the generation, as in gentoo/full@7"),
+            ("headwater channel release gentoo", "name the generation"),
+            ("headwater channel keep gentoo@3 --as a/b", "no kept generation's name"),
+            ("headwater channel diff gentoo@3", "<NEW>"),
             ("headwater sample /tmp/s --files 1 --packages 1", "cannot be used with"),
         ] {
             let error = parse(line).unwrap_err();

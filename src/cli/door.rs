@@ -3,15 +3,17 @@
 //! Both answer with the same values, so a command does not know whom it talks to. A command that opens the store holds its lock, so a
 //! node cannot start meanwhile; the other way round the node answers, and the store is left alone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
 
+use super::held::Held;
 use crate::control::{
-    ChannelLog, Client, ControlError, ImportOrder, ImportReport, ListedChannel, LogOrder, Progress, ReloadReport,
-    StatusReport,
+    ChannelDiff, ChannelLog, Client, ControlError, DiffOrder, HoldOrder, ImportOrder, ImportReport, KeepOrder,
+    KeepReport, ListedChannel, LogOrder, Progress, ReloadReport, RollbackOrder, RollbackReport, ScrubOrder,
+    ScrubReport, StatusReport, SweepMode, SweepReport,
 };
 use crate::node::local::Local;
 
@@ -36,6 +38,7 @@ pub(super) enum Door {
 pub(super) struct NodeDoor {
     client: Client,
     runtime: Runtime,
+    dir: PathBuf,
 }
 
 impl NodeDoor {
@@ -46,7 +49,7 @@ impl NodeDoor {
     pub(super) fn open(dir: &Path) -> anyhow::Result<NodeDoor> {
         let runtime = runtime()?;
         let client = runtime.block_on(Client::connect(&dir.join(SOCKET)))?;
-        Ok(NodeDoor { client, runtime })
+        Ok(NodeDoor { client, runtime, dir: dir.to_owned() })
     }
 
     /// How the node is.
@@ -119,6 +122,66 @@ impl Door {
         match self {
             Door::Node(node) => Ok(node.runtime.block_on(node.client.import(order, progress))?),
             Door::Here(local) => Ok(local.import(order, progress)?),
+        }
+    }
+
+    /// How two generations differ.
+    pub(super) fn diff(&mut self, order: &DiffOrder) -> anyhow::Result<ChannelDiff> {
+        match self {
+            Door::Node(node) => Ok(node.runtime.block_on(node.client.diff(order))?),
+            Door::Here(local) => Ok(local.diff(order)?),
+        }
+    }
+
+    /// Publishes the content of an older generation again.
+    pub(super) fn rollback(
+        &mut self,
+        order: &RollbackOrder,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> anyhow::Result<RollbackReport> {
+        match self {
+            Door::Node(node) => Ok(node.runtime.block_on(node.client.rollback(order, progress))?),
+            Door::Here(local) => Ok(local.rollback(order, progress)?),
+        }
+    }
+
+    /// Keeps a generation, or releases it.
+    pub(super) fn keep(&mut self, order: &KeepOrder) -> anyhow::Result<KeepReport> {
+        match self {
+            Door::Node(node) => Ok(node.runtime.block_on(node.client.keep(order))?),
+            Door::Here(local) => Ok(local.keep(order)?),
+        }
+    }
+
+    /// Frees what no kept generation needs, or says what that would be.
+    pub(super) fn sweep(
+        &mut self,
+        mode: SweepMode,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> anyhow::Result<SweepReport> {
+        match self {
+            Door::Node(node) => Ok(node.runtime.block_on(node.client.sweep(mode, progress))?),
+            Door::Here(local) => Ok(local.sweep(mode, progress)?),
+        }
+    }
+
+    /// Holds generations until what is returned is dropped. Without a node the open store holds them: keep the door, too.
+    pub(super) fn hold(&mut self, order: &HoldOrder) -> anyhow::Result<Held> {
+        match self {
+            Door::Node(node) => Held::by_node(&node.dir, order),
+            Door::Here(local) => Ok(Held::here(local.hold(order)?)),
+        }
+    }
+
+    /// Reads everything that is stored again, and sets aside what is bad.
+    pub(super) fn scrub(
+        &mut self,
+        order: &ScrubOrder,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> anyhow::Result<ScrubReport> {
+        match self {
+            Door::Node(node) => Ok(node.runtime.block_on(node.client.scrub(order, progress))?),
+            Door::Here(local) => Ok(local.scrub(order, progress)?),
         }
     }
 }

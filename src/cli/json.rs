@@ -5,10 +5,12 @@
 
 use serde_json::{Value, json};
 
+use super::json_stored;
 use super::output::rfc3339;
 use crate::control::{
     ChannelLog, ChannelStatus, Door, ImportOutcome, ImportReport, ListedChannel, ReloadReport, Role, StatusReport,
 };
+use crate::names::Generation;
 
 /// `headwater status --json`.
 pub(super) fn status(report: &StatusReport) -> Value {
@@ -38,6 +40,8 @@ pub(super) fn status(report: &StatusReport) -> Value {
         "bytes_served": report.traffic.bytes_served,
         "clients_refused": report.traffic.clients_refused,
         "disk": { "free": report.disk.free, "total": report.disk.total, "data": report.disk.data },
+        "kept": json_stored::kept(&report.kept),
+        "scrub": json_stored::last_scrub(report.scrub),
         "warnings": report.warnings,
     })
 }
@@ -69,6 +73,7 @@ pub(super) fn channels(channels: &[ListedChannel]) -> Value {
             let modules: Vec<&str> = channel.modules.iter().map(|name| name.as_str()).collect();
             fields.insert("generations_kept".to_owned(), json!(channel.generations_kept));
             fields.insert("modules".to_owned(), json!(modules));
+            fields.insert("kept".to_owned(), json_stored::kept(&channel.by_hand));
         }
         value
     });
@@ -89,6 +94,8 @@ pub(super) fn log(log: &ChannelLog) -> Value {
             "removed": line.changes.removed,
             "changed": line.changes.changed,
             "source": line.source,
+            "rollback_of": line.rollback_of.map(Generation::get),
+            "kept": json_stored::by_hand(line.by_hand.as_ref()),
         })
     });
     json!({ "channel": log.channel.to_string(), "generations": generations.collect::<Vec<_>>() })

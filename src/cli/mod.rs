@@ -6,20 +6,27 @@
 //! Deliberately absent: decisions. A command that had to think would belong to a lower floor.
 
 mod args;
+mod args_channel;
 mod channel;
 mod demo;
+mod diff;
 mod door;
 mod exit;
+mod held;
 mod import;
 mod init;
 mod json;
+mod json_stored;
+mod keep;
 mod logging;
 mod output;
 mod progress;
 mod reload;
+mod rollback;
 mod run;
 mod sample;
 mod start;
 mod status;
+mod sweep;
 
 pub use start::main;

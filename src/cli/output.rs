@@ -7,6 +7,8 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
+use crate::control::KeptByHand;
+
 /// Nobody reads standard output any more.
 #[derive(Debug)]
 pub(super) struct OutputGone;
@@ -121,6 +123,11 @@ pub(super) fn time(seconds: i64) -> String {
 /// A time as programs read it: RFC 3339, in UTC.
 pub(super) fn rfc3339(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
+/// ` as NAME` of a generation that is kept by hand under a name.
+pub(super) fn kept_as(kept: &KeptByHand) -> String {
+    kept.name.as_ref().map(|name| format!(" as {name}")).unwrap_or_default()
 }
 
 /// Which way a column leans.

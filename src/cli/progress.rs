@@ -1,4 +1,4 @@
-//! A line on the terminal that says how far an import is.
+//! A line on the terminal that says how far an import, or another long work, is.
 //!
 //! It is drawn on standard error and only where that is a terminal; elsewhere nothing is printed at all.
 
@@ -63,6 +63,9 @@ fn words(progress: Progress) -> String {
         Phase::Read => "read",
         Phase::Verify => "verify",
         Phase::Publish => "publish",
+        Phase::Sweep => "sweep",
+        Phase::Scrub => "scrub",
+        Phase::Copy => "copy",
     };
     let done = output::count(progress.done);
     let mut text = match progress.total {

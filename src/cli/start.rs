@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use super::args::{Arguments, ChannelCommand, Command, DEFAULT_DIR};
-use super::{channel, demo, exit, import, init, logging, reload, run, sample, status};
+use super::args::{Arguments, Command, DEFAULT_DIR};
+use super::args_channel::ChannelCommand;
+use super::{channel, demo, diff, exit, import, init, keep, logging, reload, rollback, run, sample, status, sweep};
 use crate::node::config::Environment;
 use crate::store::failpoint;
 
@@ -62,6 +63,11 @@ fn obey(place: &Place, command: &Command) -> anyhow::Result<()> {
         Command::Import(args) => import::import(place, args),
         Command::Channel(ChannelCommand::List(args)) => channel::list(place, args),
         Command::Channel(ChannelCommand::Log(args)) => channel::log(place, args),
+        Command::Channel(ChannelCommand::Diff(args)) => diff::diff(place, args),
+        Command::Channel(ChannelCommand::Rollback(args)) => rollback::rollback(place, args),
+        Command::Channel(ChannelCommand::Keep(args)) => keep::keep(place, args),
+        Command::Channel(ChannelCommand::Release(args)) => keep::release(place, args),
+        Command::Sweep(args) => sweep::sweep(place, args),
         Command::Status(args) => status::status(place, args),
         Command::Reload(args) => reload::reload(place, args),
         Command::Sample(args) => sample::sample(args),

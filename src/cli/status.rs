@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::args::StatusArgs;
 use super::door::{Door, SOCKET};
 use super::json;
-use super::output::{Lean, Lines, age, count, print, print_json, size, table};
+use super::output::{Lean, Lines, age, count, kept_as, print, print_json, size, table};
 use super::start::Place;
 use crate::control::{Client, ControlError, StatusReport};
 
@@ -108,6 +108,20 @@ fn told(report: &StatusReport) -> String {
         size(disk.free),
         size(disk.total)
     ));
+    for kept in &report.kept {
+        let long = age(report.now.saturating_sub(kept.by_hand.since));
+        let as_name = kept_as(&kept.by_hand);
+        text.push_str(&format!("kept     {}@{}{as_name}, by hand since {long}\n", kept.channel, kept.generation));
+    }
+    if let Some(scrub) = report.scrub {
+        let found = match scrub.bad {
+            0 => "all sound".to_owned(),
+            bad => format!("{} bad", count(bad)),
+        };
+        let ago = age(report.now.saturating_sub(scrub.ended));
+        let (contents, bytes) = (count(scrub.contents), size(scrub.bytes));
+        text.push_str(&format!("scrub    {ago} ago: {contents} contents, {bytes}, {found}\n"));
+    }
     for warning in &report.warnings {
         text.push_str(&format!("\nWARNING  {warning}\n"));
     }
@@ -163,7 +177,10 @@ fn modules(report: &StatusReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{ChannelStatus, Disk, Door as Way, Listener, ModuleLine, Newest, Role, Traffic};
+    use crate::control::{
+        ChannelStatus, Disk, Door as Way, KeptByHand, KeptGeneration, LastScrub, Listener, ModuleLine, Newest, Role,
+        Traffic,
+    };
     use crate::names::Generation;
     use crate::tree::SnapshotId;
 
@@ -198,6 +215,12 @@ mod tests {
                 clients_refused: 0,
             },
             disk: Disk { free: 1 << 34, total: 1 << 36, data: 500 << 20 },
+            kept: vec![KeptGeneration {
+                channel: "gentoo/full".parse().unwrap(),
+                generation: Generation::FIRST,
+                by_hand: KeptByHand { name: "before".parse().ok(), since: 1_783_126_801 },
+            }],
+            scrub: Some(LastScrub { ended: 1_783_123_261, contents: 1_200, bytes: 2 << 20, bad: 2 }),
             warnings: vec!["the admin key lies in the data directory: move it away".into()],
         }
     }
@@ -213,7 +236,9 @@ mod tests {
              gentoo-portage  gentoo/full  Gentoo ebuild repository\n\n\
              listens  rsync on [::]:873\n\
              clients  3 now, 1,204 since the start, 0 refused; 5.0 GiB served\n\
-             disk     500.0 MiB used by the data directory, 16.0 GiB free of 64.0 GiB\n\n\
+             disk     500.0 MiB used by the data directory, 16.0 GiB free of 64.0 GiB\n\
+             kept     gentoo/full@1 as before, by hand since 1 min\n\
+             scrub    1 h ago: 1,200 contents, 2.0 MiB, 2 bad\n\n\
              WARNING  the admin key lies in the data directory: move it away\n"
         );
     }
@@ -227,6 +252,8 @@ mod tests {
         let value = json::status(&report);
         assert_eq!(value["running"], false);
         assert_eq!(value["channels"][0]["age"], 60);
+        assert_eq!(value["kept"][0]["name"], "before");
+        assert_eq!(value["scrub"]["bad"], 2);
         assert_eq!(value["channels"][0]["published"], "2026-07-04T01:00:01Z");
     }
 }

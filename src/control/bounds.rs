@@ -14,6 +14,12 @@ use crate::tree::SnapshotId;
 pub(super) const MOST_LINES: usize = 1_024;
 /// Generations in one answer: the store keeps at most some tens, whatever an operator sets.
 pub(super) const MOST_GENERATIONS: usize = 4_096;
+/// Packages, and directories, in one diff: many times those of any tree; some 50 MB for who collects them.
+pub(super) const MOST_GROUPS: usize = 250_000;
+/// Ebuilds of one package that a diff names: three lists of the longest names fit into an answer.
+pub(super) const MOST_NAMES: usize = 1_024;
+/// Bad contents in one report: a disk with more of them is named by its first ones.
+pub(super) const MOST_BAD: usize = 100_000;
 /// Warnings in one answer: nobody reads more.
 pub(super) const MOST_WARNINGS: usize = 100;
 /// Bytes of a sentence. A refusal's three travel base64-coded in a header of at most 16 KiB.

@@ -1,7 +1,7 @@
 //! The operator's end of the control channel.
 //!
-//! A command connects, calls, prints and ends, so there is no reconnecting and no retry. Every call but an import and a reload has a deadline;
-//! an import lasts as long as it needs, and a node that dies under it closes the socket, which ends it at once.
+//! A command connects, calls, prints and ends, so there is no reconnecting and no retry. Every question has a deadline;
+//! a work lasts as long as it needs, and a node that dies under it closes the socket, which ends it at once.
 //! A refusal travels in the details of a gRPC status: its three parts come back as they were written.
 
 use std::io;
@@ -13,14 +13,20 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 use tower::service_fn;
 
 use super::bounds::ValueError;
+use super::convert_kept::{add, diff_begun};
 use super::convert_state::channels;
+use super::convert_stored::{bad, held, scrubbed};
 use super::error::ControlError;
 use super::model::{
     ChannelLog, ImportOrder, ImportReport, ListedChannel, LogOrder, Progress, Refusal, ReloadReport, StatusReport,
+};
+use super::model_work::{
+    ChannelDiff, DiffOrder, HeldGeneration, HoldOrder, KeepOrder, KeepReport, RollbackOrder, RollbackReport,
+    ScrubOrder, ScrubReport, SweepMode, SweepReport,
 };
 use super::proto as wire;
 use super::proto::operator_client::OperatorClient;
@@ -33,6 +39,23 @@ const ANSWER: Duration = Duration::from_secs(15);
 const MOST_ANSWER: usize = 4 << 20;
 /// Room for a refusal: three texts of 2,000 bytes, base64-coded, and once more percent-coded as the status's message.
 const MOST_HEADERS: u32 = 32 << 10;
+
+/// What is missing where a stream ended too early.
+const END: &str = "report";
+
+/// Takes an event that is progress or the report.
+macro_rules! told {
+    ($event:expr, $kind:ident, $progress:expr) => {
+        match $event.event {
+            Some(wire::$kind::Event::Progress(step)) => {
+                $progress(step.try_into()?);
+                Ok(None)
+            }
+            Some(wire::$kind::Event::Report(report)) => report.try_into().map(Some),
+            None => Err(ValueError::Missing { field: "event" }),
+        }
+    };
+}
 
 /// A connection to the node that runs on a data directory.
 #[derive(Debug)]
@@ -108,23 +131,101 @@ impl Client {
         order: &ImportOrder,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<ImportReport, ControlError> {
-        const CALL: &str = "import";
+        let answer = self.operator.import(Request::new(order.into())).await;
+        follow("import", answer, |event: wire::ImportEvent| told!(event, import_event, progress)).await
+    }
+
+    /// How two generations differ.
+    ///
+    /// # Errors
+    /// As [`Client::status`].
+    pub async fn diff(&mut self, order: &DiffOrder) -> Result<ChannelDiff, ControlError> {
+        const CALL: &str = "diff";
         let failed = |status| failure(CALL, &status);
         let nonsense = |source| ControlError::Answer { call: CALL, source };
-        let request = Request::new(wire::ImportRequest::from(order));
-        let mut events = self.operator.import(request).await.map_err(failed)?.into_inner();
+        let mut events = self.operator.diff(Request::new(order.into())).await.map_err(failed)?.into_inner();
+        let mut known = None;
         while let Some(event) = events.message().await.map_err(failed)? {
-            match event.event {
-                Some(wire::import_event::Event::Progress(step)) => {
-                    progress(step.try_into().map_err(nonsense)?);
-                }
-                Some(wire::import_event::Event::Report(report)) => {
-                    return report.try_into().map_err(nonsense);
-                }
-                None => return Err(nonsense(ValueError::Missing { field: "event" })),
+            match &mut known {
+                None => known = Some(diff_begun(event).map_err(nonsense)?),
+                Some(diff) => add(diff, event).map_err(nonsense)?,
             }
         }
-        Err(nonsense(ValueError::Missing { field: "report" }))
+        known.ok_or_else(|| nonsense(ValueError::Missing { field: END }))
+    }
+
+    /// Has the content of an older generation published again.
+    ///
+    /// # Errors
+    /// As [`Client::status`].
+    pub async fn rollback(
+        &mut self,
+        order: &RollbackOrder,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<RollbackReport, ControlError> {
+        let answer = self.operator.rollback(Request::new(order.into())).await;
+        follow("rollback", answer, |event: wire::RollbackEvent| told!(event, rollback_event, progress)).await
+    }
+
+    /// Has a generation kept or released.
+    ///
+    /// # Errors
+    /// As [`Client::status`].
+    pub async fn keep(&mut self, order: &KeepOrder) -> Result<KeepReport, ControlError> {
+        let answer = self.operator.keep(Request::new(order.into())).await;
+        let progress = &mut |_: Progress| ();
+        follow("keep", answer, |event: wire::KeepEvent| told!(event, keep_event, progress)).await
+    }
+
+    /// Has what no kept generation needs freed, or foretold.
+    ///
+    /// # Errors
+    /// As [`Client::status`].
+    pub async fn sweep(
+        &mut self,
+        mode: SweepMode,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<SweepReport, ControlError> {
+        let answer = self.operator.sweep(Request::new(mode.into())).await;
+        follow("sweep", answer, |event: wire::SweepEvent| told!(event, sweep_event, progress)).await
+    }
+
+    /// Has generations held until what is returned is dropped. The connection must be driven meanwhile.
+    ///
+    /// # Errors
+    /// As [`Client::status`].
+    pub async fn hold(&mut self, order: &HoldOrder) -> Result<Hold, ControlError> {
+        const CALL: &str = "hold";
+        let nonsense = |source| ControlError::Answer { call: CALL, source };
+        let answer = self.operator.hold(Request::new(order.into())).await;
+        let mut events = answer.map_err(|status| failure(CALL, &status))?.into_inner();
+        let first = events.message().await.map_err(|status| failure(CALL, &status))?;
+        let first = first.ok_or_else(|| nonsense(ValueError::Missing { field: END }))?;
+        Ok(Hold { generations: held(first).map_err(nonsense)?, events })
+    }
+
+    /// Has everything that is stored read again.
+    ///
+    /// # Errors
+    /// As [`Client::status`].
+    pub async fn scrub(
+        &mut self,
+        order: &ScrubOrder,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<ScrubReport, ControlError> {
+        use wire::scrub_event::Event;
+        let answer = self.operator.scrub(Request::new((*order).into())).await;
+        let mut known = Vec::new();
+        follow("scrub", answer, |event: wire::ScrubEvent| match event.event {
+            Some(Event::Progress(step)) => {
+                progress(step.try_into()?);
+                Ok(None)
+            }
+            Some(Event::Bad(found)) => bad(&mut known, found).map(|()| None),
+            Some(Event::Report(report)) => Ok(Some(scrubbed(std::mem::take(&mut known), &report))),
+            None => Err(ValueError::Missing { field: "event" }),
+        })
+        .await
     }
 
     /// Has the node take in its changed configuration.
@@ -135,6 +236,21 @@ impl Client {
         // It waits for an import that runs, so it has no deadline.
         let answer = self.operator.reload(Request::new(wire::ReloadRequest {})).await;
         taken("reload", answer, ReloadReport::try_from)
+    }
+}
+
+/// Generations that a node holds for us.
+#[derive(Debug)]
+pub struct Hold {
+    /// Which ones.
+    pub generations: Vec<HeldGeneration>,
+    events: Streaming<wire::HoldEvent>,
+}
+
+impl Hold {
+    /// Waits until the node lets go, which it does only when it ends.
+    pub async fn lost(&mut self) {
+        while let Ok(Some(_)) = self.events.message().await {}
     }
 }
 
@@ -160,6 +276,23 @@ async fn open(socket: &Path) -> Result<UnixStream, ControlError> {
         io::ErrorKind::PermissionDenied => ControlError::Denied { socket },
         _ => ControlError::Socket { attempt: "connect to", socket, source: error },
     })
+}
+
+/// Takes the events of a work until `take` has made a result of one.
+async fn follow<E, R>(
+    call: &'static str,
+    answer: Result<tonic::Response<Streaming<E>>, Status>,
+    mut take: impl FnMut(E) -> Result<Option<R>, ValueError>,
+) -> Result<R, ControlError> {
+    let failed = |status| failure(call, &status);
+    let nonsense = |source| ControlError::Answer { call, source };
+    let mut events = answer.map_err(failed)?.into_inner();
+    while let Some(event) = events.message().await.map_err(failed)? {
+        if let Some(result) = take(event).map_err(nonsense)? {
+            return Ok(result);
+        }
+    }
+    Err(nonsense(ValueError::Missing { field: END }))
 }
 
 fn timed<T>(message: T) -> Request<T> {

@@ -33,6 +33,8 @@ impl From<&StatusReport> for wire::StatusReply {
                 clients_refused: report.traffic.clients_refused,
             }),
             disk: Some(wire::Disk { free: report.disk.free, total: report.disk.total, data: report.disk.data }),
+            kept: send(&report.kept, MOST_LINES, Into::into),
+            scrub: report.scrub.map(Into::into),
             warnings: texts(&report.warnings),
         }
     }
@@ -61,6 +63,8 @@ impl TryFrom<wire::StatusReply> for StatusReport {
                 clients_refused: traffic.clients_refused,
             },
             disk: Disk { free: disk.free, total: disk.total, data: disk.data },
+            kept: list("kept generations", reply.kept, MOST_LINES, TryInto::try_into)?,
+            scrub: reply.scrub.map(TryInto::try_into).transpose()?,
             warnings: list("warnings", reply.warnings, MOST_WARNINGS, |value| text("warning", value))?,
         })
     }
@@ -177,6 +181,7 @@ impl From<&ListedChannel> for wire::Channel {
             newest: Some((&channel.status).into()),
             generations_kept: channel.generations_kept,
             modules: send(&channel.modules, MOST_LINES, ToString::to_string),
+            by_hand: send(&channel.by_hand, MOST_LINES, Into::into),
         }
     }
 }
@@ -189,6 +194,7 @@ impl TryFrom<wire::Channel> for ListedChannel {
             status: part("newest generation of a channel", channel.newest)?.try_into()?,
             generations_kept: channel.generations_kept,
             modules: list("modules", channel.modules, MOST_LINES, |name| word("module", &name))?,
+            by_hand: list("kept generations", channel.by_hand, MOST_LINES, TryInto::try_into)?,
         })
     }
 }
@@ -205,8 +211,17 @@ pub(super) fn channels_reply(channels: &[ListedChannel]) -> wire::ListChannelsRe
 
 #[cfg(test)]
 mod tests {
+    use super::super::model_work::{KeptByHand, KeptGeneration, LastScrub};
     use super::*;
     use crate::tree::SnapshotId;
+
+    fn kept() -> KeptGeneration {
+        KeptGeneration {
+            channel: "gentoo/full".parse().unwrap(),
+            generation: Generation::FIRST,
+            by_hand: KeptByHand { name: Some("before".parse().unwrap()), since: 9 },
+        }
+    }
 
     fn newest() -> Newest {
         Newest {
@@ -238,6 +253,8 @@ mod tests {
             listeners: vec![Listener { door: Door::Http, address: "[::1]:8080".parse().unwrap() }],
             traffic: Traffic { connections_now: 1, connections_total: 2, bytes_served: 3, clients_refused: 4 },
             disk: Disk { free: 1, total: 2, data: 3 },
+            kept: vec![kept()],
+            scrub: Some(LastScrub { ended: 1, contents: 2, bytes: 3, bad: 4 }),
             warnings: vec!["w".into()],
         }
     }
@@ -255,6 +272,7 @@ mod tests {
             status: ChannelStatus { name: "gentoo/full".parse().unwrap(), newest: Some(newest()) },
             generations_kept: 3,
             modules: vec!["a".parse().unwrap(), "b".parse().unwrap()],
+            by_hand: vec![kept()],
         }];
         assert_eq!(channels(channels_reply(&sent)).unwrap(), sent);
     }

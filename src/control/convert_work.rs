@@ -18,6 +18,7 @@ use super::model::{
 };
 use super::proto as wire;
 use crate::fault::Fault;
+use crate::names::Generation;
 
 impl From<&LogOrder> for wire::ChannelLogRequest {
     fn from(order: &LogOrder) -> Self {
@@ -72,6 +73,8 @@ impl From<&LoggedGeneration> for wire::Generation {
             bytes: line.bytes,
             changes: Some(line.changes.into()),
             source: cut(&line.source),
+            rollback_of: line.rollback_of.map_or(0, Generation::get),
+            by_hand: line.by_hand.as_ref().map(Into::into),
         }
     }
 }
@@ -89,6 +92,8 @@ impl TryFrom<wire::Generation> for LoggedGeneration {
             bytes: line.bytes,
             changes: part("changes", line.changes)?.into(),
             source: text("source", line.source)?,
+            rollback_of: Generation::new(line.rollback_of),
+            by_hand: line.by_hand.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -145,6 +150,9 @@ impl From<Progress> for wire::Progress {
             Phase::Read => wire::Phase::Read,
             Phase::Verify => wire::Phase::Verify,
             Phase::Publish => wire::Phase::Publish,
+            Phase::Sweep => wire::Phase::Sweep,
+            Phase::Scrub => wire::Phase::Scrub,
+            Phase::Copy => wire::Phase::Copy,
         };
         wire::Progress { phase: phase.into(), done: progress.done, total: progress.total, bytes: progress.bytes }
     }
@@ -159,6 +167,9 @@ impl TryFrom<wire::Progress> for Progress {
             Ok(wire::Phase::Read) => Phase::Read,
             Ok(wire::Phase::Verify) => Phase::Verify,
             Ok(wire::Phase::Publish) => Phase::Publish,
+            Ok(wire::Phase::Sweep) => Phase::Sweep,
+            Ok(wire::Phase::Scrub) => Phase::Scrub,
+            Ok(wire::Phase::Copy) => Phase::Copy,
             Ok(wire::Phase::Unspecified) | Err(_) => return Err(outside("phase", progress.phase)),
         };
         Ok(Progress { phase, done: progress.done, total: progress.total, bytes: progress.bytes })
@@ -263,8 +274,8 @@ impl TryFrom<wire::Refusal> for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::model_work::KeptByHand;
     use super::*;
-    use crate::names::Generation;
     use crate::tree::SnapshotId;
 
     /// Sends a value, takes it in again, and finds it the same.
@@ -306,6 +317,8 @@ mod tests {
                 bytes: 5,
                 changes: Changes { added: 6, removed: 7, changed: 8 },
                 source: "Wed".into(),
+                rollback_of: Some(Generation::FIRST),
+                by_hand: Some(KeptByHand { name: None, since: 9 }),
             }],
         });
         round::<_, wire::ImportRequest>(ImportOrder {
@@ -320,7 +333,8 @@ mod tests {
         for fault in [Fault::Upstream, Fault::Peer, Fault::Client, Fault::Operator, Fault::Local] {
             round::<_, wire::Refusal>(Refusal { fault, what: "a".into(), why: "b".into(), todo: "c".into() });
         }
-        for phase in [Phase::List, Phase::Read, Phase::Verify, Phase::Publish] {
+        let phases = [Phase::List, Phase::Read, Phase::Verify, Phase::Publish, Phase::Sweep, Phase::Scrub, Phase::Copy];
+        for phase in phases {
             let sent = Progress { phase, done: 1, total: Some(2), bytes: 3 };
             assert_eq!(Progress::try_from(wire::Progress::from(sent)).unwrap(), sent);
         }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::model_work::{KeptByHand, KeptGeneration, LastScrub};
 pub use crate::cascade::Role;
 use crate::fault::Fault;
 use crate::names::{Address, ChannelName, FederationName, Generation, ModuleName, NodeName, RepositoryName};
@@ -39,6 +40,10 @@ pub struct StatusReport {
     pub traffic: Traffic,
     /// The disk below the data directory.
     pub disk: Disk,
+    /// Generations that are kept by hand.
+    pub kept: Vec<KeptGeneration>,
+    /// The last scrub; `None`: there was none yet.
+    pub scrub: Option<LastScrub>,
     /// What is wrong, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -129,6 +134,8 @@ pub struct ListedChannel {
     pub status: ChannelStatus,
     /// Generations that are still kept, the newest included.
     pub generations_kept: u64,
+    /// Those of them that are kept by hand, newest first.
+    pub by_hand: Vec<KeptGeneration>,
     /// The modules that show it.
     pub modules: Vec<ModuleName>,
 }
@@ -170,6 +177,10 @@ pub struct LoggedGeneration {
     pub changes: Changes,
     /// What the source's own timestamp said; empty: it had none.
     pub source: String,
+    /// The generation whose content it has again, if it is a rollback.
+    pub rollback_of: Option<Generation>,
+    /// Set while an operator keeps it.
+    pub by_hand: Option<KeptByHand>,
 }
 
 /// How one snapshot differs from another, in entries.
@@ -203,7 +214,7 @@ pub enum Compare {
     Contents,
 }
 
-/// How far an import is.
+/// How far a long work is.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Progress {
     /// What it is doing.
@@ -216,7 +227,7 @@ pub struct Progress {
     pub bytes: u64,
 }
 
-/// The parts of an import, in order.
+/// The parts of long works; those of an import in order.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Phase {
     /// Names, sizes and times are collected.
@@ -227,6 +238,12 @@ pub enum Phase {
     Verify,
     /// The heads move.
     Publish,
+    /// What no kept generation needs is freed.
+    Sweep,
+    /// What is stored is read again and compared with its ids.
+    Scrub,
+    /// Files are written to another place.
+    Copy,
 }
 
 /// What an import did.

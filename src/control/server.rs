@@ -2,21 +2,19 @@
 //!
 //! The server decides nothing and waits for the node's replies. Who may connect: the user of the node, and root; the socket's mode
 //! says so, and each connection's credentials are looked at once more, since a mode is set a moment after the socket is there.
-//!
-//! A reply that is dropped unanswered means that the node is going down; a reply that is *closed* means that nobody waits any more.
+//! What lasts is answered with a stream: progress and at last the report, or, for a hold, nothing until the operator lets go.
 
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use prost::Message;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Code, Response, Status};
@@ -24,13 +22,16 @@ use tracing::warn;
 
 use super::bounds::ValueError;
 use super::client::check_length;
+use super::convert_kept::diff_events;
 use super::convert_state::channels_reply;
+use super::convert_stored::{held_event, scrub_events};
 use super::error::ControlError;
-use super::model::{
-    ChannelLog, ImportOrder, ImportReport, ListedChannel, LogOrder, Progress, Refusal, ReloadReport, StatusReport,
-};
+use super::model::{ImportOrder, LogOrder, Progress, Refusal};
+use super::model_work::{DiffOrder, HoldOrder, KeepOrder, RollbackOrder};
 use super::proto as wire;
 use super::proto::operator_server::{Operator, OperatorServer};
+use super::request::{Reply, Request};
+use super::watch::{Events, News, PROGRESS_QUEUE, Watch};
 use crate::fault::Fault;
 
 /// The largest request: a path of 4 KiB and some names.
@@ -43,55 +44,12 @@ const MOST_CALLS: u32 = 64;
 const MOST_HEADERS: u32 = 16 << 10;
 /// How long the node may take to answer what needs no work.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Progress is sent this often at most. Many small unread messages would end an HTTP/2 connection, and no eye needs more.
-const PROGRESS: Duration = Duration::from_millis(100);
-/// Progress reports that wait for the next sending; the node drops what does not fit.
-const PROGRESS_QUEUE: usize = 64;
 /// How long open calls may last after the node was told to stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait when the system has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// A silent peer is asked for a sign of life after so long, and given up after as long again.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-
-/// Where the node puts its answer to one call.
-pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
-
-/// A call of an operator, checked and ready to be done.
-#[derive(Debug)]
-pub enum Request {
-    /// How the node is.
-    Status {
-        /// Where the report goes.
-        reply: Reply<StatusReport>,
-    },
-    /// Every channel.
-    Channels {
-        /// Where the list goes.
-        reply: Reply<Vec<ListedChannel>>,
-    },
-    /// The history of a channel.
-    Log {
-        /// Which part of which history.
-        order: LogOrder,
-        /// Where it goes.
-        reply: Reply<ChannelLog>,
-    },
-    /// Publish a directory.
-    Import {
-        /// What, and how.
-        order: ImportOrder,
-        /// How far it is. Use `try_send`: a full queue means that enough has been told.
-        progress: mpsc::Sender<Progress>,
-        /// Where the report goes. Closed: the operator has gone away.
-        reply: Reply<ImportReport>,
-    },
-    /// Take in a changed configuration.
-    Reload {
-        /// Where it goes what changed.
-        reply: Reply<ReloadReport>,
-    },
-}
 
 /// Makes the socket at `path`, mode 0600, in place of one that a dead node left.
 ///
@@ -191,11 +149,41 @@ impl Desk {
             })),
         }
     }
+
+    /// Hands a long work over. Its news come as they may; nothing limits how long it waits for its turn.
+    async fn watch<R: Send + 'static>(
+        &self,
+        request: impl FnOnce(mpsc::Sender<Progress>, Reply<R>) -> Request,
+    ) -> Result<Watch<R>, Status> {
+        let (progress, steps) = mpsc::channel(PROGRESS_QUEUE);
+        let (reply, report) = oneshot::channel();
+        self.requests.send(request(progress, reply)).await.map_err(|_| stopping())?;
+        Ok(Watch::new(steps, report, self.stop.clone()))
+    }
+}
+
+/// The event of some news, for calls that tell one at a time.
+macro_rules! event {
+    ($event:ident, $kind:ident) => {
+        |news| {
+            let event = match news {
+                News::Progress(step) => wire::$kind::Event::Progress(step.into()),
+                News::Report(report) => wire::$kind::Event::Report((&report).into()),
+            };
+            vec![wire::$event { event: Some(event) }]
+        }
+    };
 }
 
 #[tonic::async_trait]
 impl Operator for Desk {
-    type ImportStream = Pin<Box<dyn Stream<Item = Result<wire::ImportEvent, Status>> + Send>>;
+    type ImportStream = Events<wire::ImportEvent>;
+    type DiffStream = Events<wire::DiffEvent>;
+    type RollbackStream = Events<wire::RollbackEvent>;
+    type KeepStream = Events<wire::KeepEvent>;
+    type SweepStream = Events<wire::SweepEvent>;
+    type HoldStream = Events<wire::HoldEvent>;
+    type ScrubStream = Events<wire::ScrubEvent>;
 
     async fn status(&self, _: tonic::Request<wire::StatusRequest>) -> Result<Response<wire::StatusReply>, Status> {
         let report = self.ask(|reply| Request::Status { reply }).await?;
@@ -224,21 +212,67 @@ impl Operator for Desk {
         request: tonic::Request<wire::ImportRequest>,
     ) -> Result<Response<Self::ImportStream>, Status> {
         let order = ImportOrder::try_from(request.into_inner()).map_err(nonsense)?;
-        let (progress, steps) = mpsc::channel(PROGRESS_QUEUE);
-        let (reply, report) = oneshot::channel();
-        self.requests.send(Request::Import { order, progress, reply }).await.map_err(|_| stopping())?;
-        let mut pace = interval(PROGRESS);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let watch = ImportWatch { steps, report, pace, stop: self.stop.clone() };
-        let events = stream::unfold(Some(watch), |watch| async {
-            let mut watch = watch?;
-            match watch.next().await {
-                Ok(event @ wire::import_event::Event::Progress(_)) => Some((Ok(event), Some(watch))),
-                last => Some((last, None)),
-            }
+        let watch = self.watch(|progress, reply| Request::Import { order, progress, reply }).await?;
+        Ok(Response::new(watch.events(event!(ImportEvent, import_event))))
+    }
+
+    async fn diff(&self, request: tonic::Request<wire::DiffRequest>) -> Result<Response<Self::DiffStream>, Status> {
+        let order = DiffOrder::try_from(request.into_inner()).map_err(nonsense)?;
+        let watch = self.watch(|_, reply| Request::Diff { order, reply }).await?;
+        Ok(Response::new(watch.events(|news| match news {
+            News::Progress(_) => Vec::new(),
+            News::Report(diff) => diff_events(&diff),
+        })))
+    }
+
+    async fn rollback(
+        &self,
+        request: tonic::Request<wire::RollbackRequest>,
+    ) -> Result<Response<Self::RollbackStream>, Status> {
+        let order = RollbackOrder::try_from(request.into_inner()).map_err(nonsense)?;
+        let watch = self.watch(|progress, reply| Request::Rollback { order, progress, reply }).await?;
+        Ok(Response::new(watch.events(event!(RollbackEvent, rollback_event))))
+    }
+
+    async fn keep(&self, request: tonic::Request<wire::KeepRequest>) -> Result<Response<Self::KeepStream>, Status> {
+        let order = KeepOrder::try_from(request.into_inner()).map_err(nonsense)?;
+        let watch = self.watch(|_, reply| Request::Keep { order, reply }).await?;
+        Ok(Response::new(watch.events(event!(KeepEvent, keep_event))))
+    }
+
+    async fn sweep(&self, request: tonic::Request<wire::SweepRequest>) -> Result<Response<Self::SweepStream>, Status> {
+        let mode = request.into_inner().into();
+        let watch = self.watch(|progress, reply| Request::Sweep { mode, progress, reply }).await?;
+        Ok(Response::new(watch.events(event!(SweepEvent, sweep_event))))
+    }
+
+    async fn hold(&self, request: tonic::Request<wire::HoldRequest>) -> Result<Response<Self::HoldStream>, Status> {
+        let order = HoldOrder::try_from(request.into_inner()).map_err(nonsense)?;
+        let (until, gone) = oneshot::channel::<()>();
+        let watch = self.watch(|_, reply| Request::Hold { order, reply, gone }).await?;
+        let held = watch.events(|news| match news {
+            News::Progress(_) => Vec::new(),
+            News::Report(held) => vec![held_event(&held)],
         });
-        let events = events.map(|event| event.map(|event| wire::ImportEvent { event: Some(event) }));
-        Ok(Response::new(Box::pin(events)))
+        let stop = self.stop.clone();
+        // Whoever drops this stream drops `until` with it, and that lets go.
+        let rest = stream::once(async move {
+            stop.cancelled().await;
+            drop(until);
+            Err(stopping())
+        });
+        Ok(Response::new(Box::pin(held.chain(rest))))
+    }
+
+    async fn scrub(&self, request: tonic::Request<wire::ScrubRequest>) -> Result<Response<Self::ScrubStream>, Status> {
+        let order = request.into_inner().into();
+        let watch = self.watch(|progress, reply| Request::Scrub { order, progress, reply }).await?;
+        Ok(Response::new(watch.events(|news| match news {
+            News::Progress(step) => {
+                vec![wire::ScrubEvent { event: Some(wire::scrub_event::Event::Progress(step.into())) }]
+            }
+            News::Report(report) => scrub_events(&report),
+        })))
     }
 
     async fn reload(&self, _: tonic::Request<wire::ReloadRequest>) -> Result<Response<wire::ReloadReply>, Status> {
@@ -250,48 +284,8 @@ impl Operator for Desk {
     }
 }
 
-/// One import under way, seen from the operator.
-struct ImportWatch {
-    steps: mpsc::Receiver<Progress>,
-    report: oneshot::Receiver<Result<ImportReport, Refusal>>,
-    pace: Interval,
-    stop: CancellationToken,
-}
-
-impl ImportWatch {
-    /// The newest progress, at the pace of [`PROGRESS`], or the end.
-    async fn next(&mut self) -> Result<wire::import_event::Event, Status> {
-        let step = async {
-            self.pace.tick().await;
-            let Some(mut newest) = self.steps.recv().await else {
-                // The node tells no more; only the report is left to come.
-                return std::future::pending().await;
-            };
-            while let Ok(newer) = self.steps.try_recv() {
-                newest = newer;
-            }
-            newest
-        };
-        tokio::select! {
-            biased;
-            report = &mut self.report => {
-                let report = report.map_err(|_| stopping())?;
-                let report = report.map_err(|refusal| refused(&refusal))?;
-                Ok(wire::import_event::Event::Report((&report).into()))
-            }
-            () = self.stop.cancelled() => Err(refused(&Refusal {
-                fault: Fault::Peer,
-                what: "follow the import to its end".to_owned(),
-                why: "the node is stopping".to_owned(),
-                todo: "an import that has begun is finished first: look at `headwater channel log`, then try again".to_owned(),
-            })),
-            step = step => Ok(wire::import_event::Event::Progress(step.into())),
-        }
-    }
-}
-
 /// A refusal as a status that carries it whole.
-fn refused(refusal: &Refusal) -> Status {
+pub(super) fn refused(refusal: &Refusal) -> Status {
     let code = match refusal.fault {
         Fault::Operator => Code::FailedPrecondition,
         Fault::Client => Code::InvalidArgument,
@@ -303,7 +297,7 @@ fn refused(refusal: &Refusal) -> Status {
     Status::with_details(code, "refused; see the details", details.into())
 }
 
-fn stopping() -> Status {
+pub(super) fn stopping() -> Status {
     Status::unavailable("the node is stopping")
 }
 
@@ -322,7 +316,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::client::Client;
-    use super::super::model::{Changes, ImportOutcome, Phase};
+    use super::super::model::{Changes, ImportOutcome, ImportReport, Phase};
+    use super::super::model_work::HeldGeneration;
     use super::*;
 
     /// Runs a server on a socket of its own, with `node` behind it, for as long as `operator` takes.
@@ -404,6 +399,37 @@ mod tests {
             };
             let found = client.import(&order, &mut |progress| seen.send(progress.done).unwrap()).await;
             assert_eq!(found.unwrap(), expected);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_hold_lasts_as_long_as_its_stream() {
+        let held = HeldGeneration {
+            channel: "gentoo/full".parse().unwrap(),
+            generation: crate::names::Generation::FIRST,
+            snapshot: crate::tree::SnapshotId::from_bytes([3; 64]),
+            published: 4,
+        };
+        let (let_go, mut going) = oneshot::channel();
+        let expected = held.clone();
+        let node = |mut inbox: mpsc::Receiver<Request>| async move {
+            let Some(Request::Hold { order, reply, mut gone }) = inbox.recv().await else { panic!() };
+            assert_eq!(order.address, None);
+            reply.send(Ok(vec![held])).unwrap();
+            tokio::select! {
+                biased;
+                _ = &mut gone => panic!("it is still held"),
+                _ = &mut going => {}
+            }
+            assert!(gone.await.is_err(), "nobody says anything; it just ends");
+        };
+        with_node(node, |socket| async move {
+            let mut client = Client::connect(&socket).await.unwrap();
+            let hold = client.hold(&HoldOrder { address: None }).await.unwrap();
+            assert_eq!(hold.generations, [expected]);
+            let_go.send(()).unwrap();
+            drop(hold);
         })
         .await;
     }

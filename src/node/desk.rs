@@ -4,35 +4,31 @@
 //! The publisher works on a blocking thread and comes back when it is done; meanwhile questions are answered
 //! from the board, so `status` never waits for an import. After each change the board and what is served are
 //! made anew and handed over, before anybody hears of it and before anything is swept; connections that run
-//! keep what they have.
+//! keep what they have. Scrubs and holds go on beside all that.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::clock;
 use super::config::{Config, Sources};
 use super::error::NodeError;
-use super::give_back::give_back;
-use super::intake;
-use super::modules;
-use super::publisher::{self, Board, Publisher};
+use super::jobs::{Bench, DoneJob, Job, Swept, Waiting};
+use super::publisher::{Board, Publisher};
 use super::report::{self, Running};
 use super::run::Relog;
-use crate::control::{ImportOrder, ImportOutcome, ImportReport, Progress, Refusal, ReloadReport, Reply, Request};
-use crate::fault::Fault;
+use super::scrubbing::Scrubs;
+use super::{clock, diff, holds};
+use crate::control::{HeldGeneration, HoldOrder, Refusal, Reply, Request};
 use crate::serve::{BadContent, Published, Readers, Tally};
-use crate::store::{Publication, Reader};
+use crate::store::{Pins, Publication, Reader};
 
-/// Orders that wait for the one that runs.
-const WAITING: usize = 8;
-
-/// Bad contents that wait to be looked at. Others are reported again by the next client that asks for them.
-const DOUBTS: usize = 64;
+/// Between two tries to hold everything while a sweep is under way; it takes some seconds.
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 
 /// Everything that the desk keeps.
 pub(super) struct Desk {
@@ -48,70 +44,6 @@ pub(super) struct Desk {
     pub(super) started: i64,
 }
 
-/// Something that changes what is published.
-enum Job {
-    Import { order: ImportOrder, progress: mpsc::Sender<Progress>, reply: Reply<ImportReport> },
-    Doubt(Vec<BadContent>),
-    Reload { reply: Reply<ReloadReport> },
-    Sweep,
-}
-
-/// What waits for the publisher.
-#[derive(Default)]
-struct Waiting {
-    orders: VecDeque<Job>,
-    doubts: Vec<BadContent>,
-    sweep: bool,
-}
-
-impl Waiting {
-    fn next(&mut self) -> Option<Job> {
-        if std::mem::take(&mut self.sweep) {
-            return Some(Job::Sweep);
-        }
-        while let Some(job) = self.orders.pop_front() {
-            match &job {
-                Job::Import { order, reply, .. } if reply.is_closed() => {
-                    tracing::info!(repository = %order.repository, "not imported: who asked for it has gone");
-                }
-                Job::Reload { reply } if reply.is_closed() => {
-                    tracing::info!("not reloaded: who asked for it has gone");
-                }
-                _ => return Some(job),
-            }
-        }
-        let doubts = std::mem::take(&mut self.doubts);
-        (!doubts.is_empty()).then_some(Job::Doubt(doubts))
-    }
-}
-
-/// What a job leaves behind: the publisher, a fresh look at it, and an answer that is sent once that is up.
-struct DoneJob {
-    publisher: Publisher,
-    look: Result<(Board, Published), NodeError>,
-    config: Option<Config>,
-    swept: Swept,
-    answer: Box<dyn FnOnce() + Send>,
-}
-
-/// Whether a job leaves something to sweep.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Swept {
-    Due,
-    No,
-}
-
-/// What is to be seen of a publisher, and what is served from then on. Reads the disk.
-pub(super) fn look(
-    publisher: &Publisher,
-    config: &Config,
-    before: &Published,
-) -> Result<(Board, Published), NodeError> {
-    let board = publisher.board()?;
-    let published = modules::published(&board, config, before);
-    Ok((board, published))
-}
-
 /// Works until `stop`. Then the publisher goes to `keep`: with it goes the lock of the data directory, which must
 /// outlive whoever still reads there.
 pub(super) async fn work(
@@ -122,12 +54,14 @@ pub(super) async fn work(
     keep: oneshot::Sender<Publisher>,
 ) -> Result<(), NodeError> {
     let Desk { publisher, board, published, config, sources, relog, readers, tally, listeners, started } = desk;
-    let at_start = config.borrow().clone();
-    let mut front = Front { board, published, config, at_start, sources, relog, readers, tally, listeners, started };
+    let (at_start, pins) = (config.borrow().clone(), publisher.store.pins());
+    let mut scrubs = Scrubs::new(sources.dir.clone());
+    let mut front =
+        Front { board, published, config, at_start, sources, relog, readers, pins, tally, listeners, started };
     let mut idle = Some(publisher);
     let mut waiting = Waiting::default();
     let mut working: JoinSet<DoneJob> = JoinSet::new();
-    let mut answering: JoinSet<()> = JoinSet::new();
+    let mut answering: JoinSet<Swept> = JoinSet::new();
     loop {
         if let Some(publisher) = idle.take() {
             match waiting.next() {
@@ -137,15 +71,19 @@ pub(super) async fn work(
         }
         tokio::select! {
             request = requests.recv() => match request {
-                Some(request) => front.take(request, &mut waiting, &mut answering),
+                Some(request) => front.take(request, &mut waiting, &mut answering, &mut scrubs),
                 None => break,
             },
-            Some(news) = bad.recv(), if waiting.doubts.len() < DOUBTS => waiting.doubts.push(news),
+            Some(news) = bad.recv(), if waiting.has_room_for_doubts() => waiting.doubt(news),
             Some(done) = working.join_next() => match done {
                 Ok(done) => idle = Some(front.finish(done, &mut waiting)),
                 Err(error) => return Err(NodeError::Loop { name: "the publisher", why: error.to_string() }),
             },
-            Some(_) = answering.join_next() => {}
+            Some(answered) = answering.join_next() => waiting.tidy(answered.unwrap_or(Swept::No)),
+            ended = scrubs.news() => match ended {
+                Some(ended) => waiting.scrubbed(ended),
+                None => scrubs.attend(background_rate(&front.config.borrow()), front.board.scrub, clock::now()),
+            },
             () = stop.cancelled() => break,
         }
     }
@@ -170,51 +108,51 @@ struct Front {
     sources: Sources,
     relog: Relog,
     readers: Readers,
+    pins: Pins,
     tally: Tally,
     listeners: Vec<SocketAddr>,
     started: i64,
 }
 
 impl Front {
-    fn take(&self, request: Request, waiting: &mut Waiting, answering: &mut JoinSet<()>) {
-        // Who gets no answer may be gone.
-        let job = match request {
-            Request::Import { reply, .. } if waiting.orders.len() >= WAITING => {
-                return drop(reply.send(Err(too_busy("the import was not begun"))));
+    fn take(&self, request: Request, waiting: &mut Waiting, answering: &mut JoinSet<Swept>, scrubs: &mut Scrubs) {
+        match request {
+            Request::Import { order, progress, reply } => waiting.order(Job::Import { order, progress, reply }),
+            Request::Rollback { order, progress, reply } => waiting.order(Job::Rollback { order, progress, reply }),
+            Request::Keep { order, reply } => waiting.order(Job::Keep { order, reply }),
+            Request::Sweep { mode, progress, reply } => waiting.order(Job::Sweep { mode, progress, reply }),
+            Request::Reload { reply } => waiting.order(Job::Reload { reply }),
+            Request::Scrub { order, progress, reply } => scrubs.order(order, progress, reply),
+            Request::Hold { order, reply, gone } => {
+                answering.spawn(hold(self.readers.clone(), self.board.clone(), self.pins.clone(), order, reply, gone));
             }
-            Request::Reload { reply } if waiting.orders.len() >= WAITING => {
-                return drop(reply.send(Err(too_busy("nothing was reloaded"))));
-            }
-            Request::Import { order, progress, reply } => Job::Import { order, progress, reply },
-            Request::Reload { reply } => Job::Reload { reply },
             Request::Status { reply } => {
                 let running = Running {
                     started: Some(self.started),
                     listeners: self.listeners.clone(),
                     traffic: self.tally.read(),
                 };
-                return self.ask(answering, reply, move |board, reader| {
+                self.ask(answering, reply, move |board, reader| {
                     Ok(report::status(board, &running, reader.space()?, clock::now()))
                 });
             }
-            Request::Channels { reply } => {
-                return self.ask(answering, reply, |board, reader| {
-                    report::channels(board, &mut |channel| history(reader, channel))
-                });
-            }
-            Request::Log { order, reply } => {
-                return self.ask(answering, reply, move |board, reader| {
-                    report::log(board, &order, &mut |channel| history(reader, channel))
-                });
-            }
-        };
-        waiting.orders.push_back(job);
+            Request::Channels { reply } => self.ask(answering, reply, |board, reader| {
+                report::channels(board, &mut |channel| history(reader, channel))
+            }),
+            Request::Log { order, reply } => self.ask(answering, reply, move |board, reader| {
+                report::log(board, &order, &mut |channel| history(reader, channel))
+            }),
+            Request::Diff { order, reply } => self.ask(answering, reply, move |board, reader| {
+                let load = &mut |id: &_| Ok(reader.snapshot(id)?);
+                diff::compare(board, &order, &mut |channel| history(reader, channel), load)
+            }),
+        }
     }
 
     /// Answers a question on a blocking thread, from the board and the store.
     fn ask<T: Send + 'static>(
         &self,
-        answering: &mut JoinSet<()>,
+        answering: &mut JoinSet<Swept>,
         reply: Reply<T>,
         question: impl FnOnce(&Board, &Reader) -> Result<T, NodeError> + Send + 'static,
     ) {
@@ -224,35 +162,19 @@ impl Front {
             let answer = answer.map_err(NodeError::from).and_then(|answer| answer);
             // The operator may be gone.
             let _ = reply.send(answer.map_err(|error| error.refusal()));
+            Swept::No
         });
     }
 
-    fn start(&self, working: &mut JoinSet<DoneJob>, mut publisher: Publisher, job: Job) {
-        let (config, before) = (self.config.borrow().clone(), self.published.borrow().clone());
-        match job {
-            Job::Import { order, progress, reply } => {
-                working.spawn_blocking(move || import(publisher, &order, &progress, reply, &config, &before));
-            }
-            Job::Doubt(news) => {
-                working.spawn_blocking(move || {
-                    if let Err(error) = publisher.doubt(&news) {
-                        tracing::error!(%error, "look anew at what is published; the last view stays");
-                    }
-                    silent(publisher, &config, &before)
-                });
-            }
-            Job::Sweep => {
-                working.spawn_blocking(move || {
-                    publisher::sweep(&mut publisher, modules::keep(&config));
-                    give_back();
-                    silent(publisher, &config, &before)
-                });
-            }
-            Job::Reload { reply } => {
-                let (sources, at_start) = (self.sources.clone(), self.at_start.clone());
-                working.spawn_blocking(move || reload(publisher, &sources, (&at_start, &config), &before, reply));
-            }
+    fn start(&self, working: &mut JoinSet<DoneJob>, publisher: Publisher, job: Job) {
+        let bench = Bench {
+            publisher,
+            config: self.config.borrow().clone(),
+            at_start: self.at_start.clone(),
+            sources: self.sources.clone(),
+            before: self.published.borrow().clone(),
         };
+        working.spawn_blocking(move || bench.work(job));
     }
 
     /// Puts up what a job has changed, then lets it answer: who hears "published" is served the new generation.
@@ -269,94 +191,57 @@ impl Front {
             }
             Err(error) => tracing::error!(%error, "look at what is published; the last view stays"),
         }
-        waiting.sweep |= swept == Swept::Due;
+        waiting.tidy(swept);
         answer();
         publisher
     }
 }
 
-fn history(reader: &Reader, channel: &crate::names::ChannelName) -> Result<Vec<Publication>, NodeError> {
-    Ok(reader.history(channel)?)
-}
-
-fn too_busy(what: &str) -> Refusal {
-    Refusal {
-        fault: Fault::Operator,
-        what: what.to_owned(),
-        why: format!("{WAITING} other orders are waiting already"),
-        todo: "wait for them, then try again".to_owned(),
-    }
-}
-
-/// A job that nobody waits for is done.
-fn silent(publisher: Publisher, config: &Config, before: &Published) -> DoneJob {
-    let look = look(&publisher, config, before);
-    DoneJob { publisher, look, config: None, swept: Swept::No, answer: Box::new(|| ()) }
-}
-
-fn import(
-    mut publisher: Publisher,
-    order: &ImportOrder,
-    progress: &mpsc::Sender<Progress>,
-    reply: Reply<ImportReport>,
-    config: &Config,
-    before: &Published,
-) -> DoneJob {
-    // A full queue means that enough has been told.
-    let tell = |seen| {
-        let _ = progress.try_send(seen);
+/// Holds what an operator names until the operator lets go. What was kept only for that is swept then.
+async fn hold(
+    readers: Readers,
+    board: Arc<Board>,
+    pins: Pins,
+    order: HoldOrder,
+    reply: Reply<Vec<HeldGeneration>>,
+    gone: oneshot::Receiver<()>,
+) -> Swept {
+    // While a sweep is under way nothing but it can be waited for.
+    let everything = loop {
+        match order.address {
+            None if reply.is_closed() => return Swept::No,
+            None => match pins.hold_sweep() {
+                Some(hold) => break Some(hold),
+                None => sleep(SWEEP_PAUSE).await,
+            },
+            Some(_) => break None,
+        }
     };
-    let result = intake::import(&mut publisher, order, &tell, clock::now());
-    let swept = match &result {
-        Ok(report) => {
-            tracing::info!(
-                repository = %order.repository, outcome = ?report.outcome, added = report.changes.added,
-                removed = report.changes.removed, changed = report.changes.changed,
-                seconds = report.elapsed.as_secs_f64(), "imported"
-            );
-            if report.outcome == ImportOutcome::NothingNew { Swept::No } else { Swept::Due }
+    let held = readers.ask(move |reader| holds::held(&board, &order, &pins, &mut |channel| history(reader, channel)));
+    match held.await.map_err(NodeError::from).and_then(|held| held) {
+        Ok((held, pinned)) => {
+            if reply.send(Ok(held)).is_ok() {
+                // It ends with an error, since nobody ever says anything there.
+                let _ = gone.await;
+            }
+            drop((everything, pinned));
+            Swept::Due
         }
         Err(error) => {
-            tracing::error!(repository = %order.repository, %error, "import failed; what was served before is served on");
-            // What is kept may have become less since the last sweep, and room is what is missing.
-            if error.is_full() { Swept::Due } else { Swept::No }
+            let refusal: Refusal = error.refusal();
+            let _ = reply.send(Err(refusal));
+            Swept::No
         }
-    };
-    let look = look(&publisher, config, before);
-    if swept == Swept::No {
-        give_back();
     }
-    let answer = Box::new(move || drop(reply.send(result.map_err(|error| error.refusal()))));
-    DoneJob { publisher, look, config: None, swept, answer }
 }
 
-/// Takes configuration and topology in, both or none. `at_start` and `now`: the configuration with which the node
-/// began, and the one in force.
-fn reload(
-    mut publisher: Publisher,
-    sources: &Sources,
-    (at_start, now): (&Config, &Config),
-    before: &Published,
-    reply: Reply<ReloadReport>,
-) -> DoneJob {
-    let topology = publisher.topology.clone();
-    let loaded = sources.load().map_err(NodeError::from).and_then(|config| publisher.reload().map(|()| config));
-    let (config, report) = match loaded {
-        Ok(config) => {
-            let mut changed = now.differences(&config).at_once;
-            if topology != publisher.topology {
-                changed.push("topology".to_owned());
-            }
-            let at_restart = at_start.differences(&config).at_restart;
-            (Some(config), Ok(ReloadReport { changed, at_restart }))
-        }
-        Err(error) => (None, Err(error.refusal())),
-    };
-    let look = look(&publisher, config.as_ref().unwrap_or(now), before);
-    let answer = Box::new(move || drop(reply.send(report)));
-    // Fewer generations may be kept from now on.
-    let swept = if config.as_ref().is_some_and(|config| config.keep != now.keep) { Swept::Due } else { Swept::No };
-    DoneJob { publisher, look, config, swept, answer }
+/// Bytes a second that a scrub in the background may read; `None`: there is none.
+fn background_rate(_config: &Config) -> Option<u64> {
+    None
+}
+
+fn history(reader: &Reader, channel: &crate::names::ChannelName) -> Result<Vec<Publication>, NodeError> {
+    Ok(reader.history(channel)?)
 }
 
 #[cfg(test)]
@@ -368,8 +253,11 @@ mod tests {
 
     use super::super::config::Environment;
     use super::super::init::{InitOrder, init};
+    use super::super::jobs::look;
     use super::*;
-    use crate::control::{Compare, LogOrder, StatusReport};
+    use crate::control::{
+        Compare, ImportOrder, ImportOutcome, ImportReport, LogOrder, ScrubOrder, StatusReport, SweepMode,
+    };
     use crate::store::{Access, Store, StoreError};
 
     /// A desk at work, in a new data directory.
@@ -525,6 +413,58 @@ mod tests {
         );
         assert_eq!((second.changed, second.at_restart), (Vec::new(), vec!["listen.rsync".to_owned()]));
         assert_eq!(office.published.borrow().limits.connections, 300);
+    }
+
+    /// An office that keeps the newest generation only, with one published.
+    async fn forgetful() -> Office {
+        let office = Office::open();
+        let file = office.data.join("headwater.toml");
+        let text = fs::read_to_string(&file).expect("a configuration");
+        let text = text.replace("# generations = 8", "generations = 1").replace("# most = 64", "most = 1");
+        fs::write(&file, text).expect("it is ours");
+        office.ask(|reply| Request::Reload { reply }).await;
+        outcome(office.import(&office.tree("first")).await.await);
+        office
+    }
+
+    /// The generations that are kept. A sweep that is due comes before the one that this orders.
+    async fn kept(office: &Office) -> Vec<u64> {
+        let order = |reply| Request::Sweep { mode: SweepMode::DryRun, progress: mpsc::channel(1).0, reply };
+        office.ask(order).await;
+        let log = office.ask(|reply| Request::Log { order: LogOrder { address: None, most: None }, reply }).await;
+        log.generations.iter().map(|line| line.generation.get()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_held_stays_until_the_operator_lets_go() {
+        for address in [None, Some("gentoo@1".parse().expect("an address"))] {
+            let office = forgetful().await;
+            let (until, gone) = oneshot::channel();
+            let order = HoldOrder { address };
+            let held = office.ask(|reply| Request::Hold { order: order.clone(), reply, gone }).await;
+            assert_eq!(held.iter().map(|held| held.generation.get()).collect::<Vec<_>>(), [1]);
+            outcome(office.import(&office.tree("second")).await.await);
+            assert_eq!(kept(&office).await, [2, 1], "{order:?}");
+            drop(until);
+            // The desk hears of it when it comes round.
+            while kept(&office).await != [2] {}
+            let (reply, answer) = oneshot::channel();
+            let gone = oneshot::channel().1;
+            let order = HoldOrder { address: Some("gentoo@1".parse().expect("an address")) };
+            office.requests.send(Request::Hold { order, reply, gone }).await.expect("the desk works");
+            let refusal = answer.await.expect("an answer").expect_err("it is gone");
+            assert_eq!(refusal.what, "gentoo/full keeps no generation 1; there is 2");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scrub_is_noted_before_it_is_told() {
+        let office = forgetful().await;
+        assert_eq!(office.status().await.scrub, None);
+        let scrub = |reply| Request::Scrub { order: ScrubOrder { rate: None }, progress: mpsc::channel(1).0, reply };
+        let report = office.ask(scrub).await;
+        let noted = office.status().await.scrub.expect("it is noted before it is told");
+        assert_eq!((noted.contents, noted.bad), (report.contents, 0));
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use crate::control::{ControlError, Refusal};
 use crate::fault::Fault;
 use crate::fetch::ImportError;
 use crate::identity::IdentityError;
-use crate::names::{ChannelName, RepositoryName};
+use crate::names::{ChannelName, Generation, RepositoryName};
 use crate::serve::ServeError;
 use crate::store::StoreError;
 
@@ -80,6 +80,28 @@ pub enum NodeError {
         /// The repository.
         name: RepositoryName,
     },
+    /// Two generations of different repositories cannot be compared.
+    #[error("{old} and {new} are channels of different repositories")]
+    NotOneRepository {
+        /// One.
+        old: ChannelName,
+        /// The other.
+        new: ChannelName,
+    },
+    /// A generation that clients would not follow to.
+    #[error("{channel}@{generation} has no metadata/timestamp.chk, so clients would not follow a rollback to it")]
+    NoStamp {
+        /// The channel.
+        channel: ChannelName,
+        /// The generation.
+        generation: Generation,
+    },
+    /// Everything is being read again already.
+    #[error("a scrub runs already")]
+    Scrubbing,
+    /// A scrub ended before it had read everything.
+    #[error("the scrub was ended before it had read everything")]
+    ScrubEnded,
     /// This node is not in the topology, or not as what it must be.
     #[error("node {node} of headwater.toml {why} in topology.toml")]
     NotInTopology {
@@ -139,6 +161,10 @@ impl NodeError {
             | NodeError::NoChannel { .. }
             | NodeError::NoChannelOf { .. }
             | NodeError::NotInTopology { .. }
+            | NodeError::NotOneRepository { .. }
+            | NodeError::NoStamp { .. }
+            | NodeError::Scrubbing
+            | NodeError::ScrubEnded
             | NodeError::Stopping => Fault::Operator,
         }
     }
@@ -170,6 +196,13 @@ impl NodeError {
             NodeError::NotInTopology { .. } => "make the name in headwater.toml one of the [[node]] tables".to_owned(),
             NodeError::Incomplete { .. } => "import the tree again: missing contents are taken in once more".to_owned(),
             NodeError::Stopping => "try again when it runs".to_owned(),
+            NodeError::NoStamp { .. } => "choose a later generation, or import the tree that is wanted".to_owned(),
+            NodeError::Scrubbing => "wait for it; `headwater status` shows what it found".to_owned(),
+            NodeError::ScrubEnded => "begin it again".to_owned(),
+            NodeError::Store(StoreError::Missing { .. }) => {
+                "choose another generation, or import the tree again: missing contents are taken in once more"
+                    .to_owned()
+            }
             NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 "name another place, or move it away if nobody needs it".to_owned()
             }

@@ -178,7 +178,8 @@ fn trust(compare: Compare) -> Trust {
     }
 }
 
-fn stamp_path() -> TreePath<'static> {
+/// Where a tree has its timestamp.
+pub(super) fn stamp_path() -> TreePath<'static> {
     TreePath::new(STAMP).unwrap_or(TreePath::ROOT)
 }
 
@@ -196,7 +197,8 @@ fn leave_out(repository: &Repository) -> LeaveOut {
     rules
 }
 
-fn next_head(
+/// The head of the next generation of a channel, not yet signed.
+pub(super) fn next_head(
     identity: &Identity,
     channel: &ChannelName,
     last: Option<Generation>,

@@ -12,11 +12,13 @@ use super::clock;
 use super::config_text::TOPOLOGY_FILE;
 use super::error::{NodeError, file};
 use super::intake::{Previous, stamp_of};
+use super::scrubbing;
 use crate::cascade::{Repository, Role, Topology};
+use crate::control::LastScrub;
 use crate::identity::Identity;
 use crate::names::{ChannelName, NodeName, RepositoryName};
 use crate::serve::{BadContent, Current};
-use crate::store::{Access, Bad, Keep, Located, Publication, Store, Swept, Verdict};
+use crate::store::{Access, Bad, Keep, Located, Publication, Store, StoreError, Verdict};
 use crate::tree::{MAX_TOPOLOGY_BYTES, Snapshot, SnapshotId};
 
 /// A channel, and what it shows.
@@ -36,6 +38,9 @@ pub(super) struct Board {
     pub(super) topology: Arc<Topology>,
     pub(super) channels: Vec<Shown>,
     pub(super) bad: Vec<Bad>,
+    /// Generations that are kept by hand.
+    pub(super) kept: Vec<Publication>,
+    pub(super) scrub: Option<LastScrub>,
 }
 
 pub(super) struct Publisher {
@@ -194,7 +199,7 @@ impl Publisher {
     }
 
     /// Writes the texts of snapshots anew that are served and were found damaged in the store.
-    fn mend(&mut self, damaged: &[SnapshotId]) {
+    pub(super) fn mend(&mut self, damaged: &[SnapshotId]) {
         if !damaged.is_empty() {
             let snapshots: Vec<_> = damaged.iter().map(SnapshotId::short).collect();
             tracing::error!(
@@ -218,6 +223,8 @@ impl Publisher {
             topology: self.topology.clone(),
             channels: self.channels.clone(),
             bad: self.store.bad()?,
+            kept: self.store.by_hand()?,
+            scrub: scrubbing::last(&self.store)?,
         })
     }
 }
@@ -226,11 +233,14 @@ impl Publisher {
 pub(super) fn sweep(publisher: &mut Publisher, keep: Keep) {
     match publisher.store.sweep(keep, clock::now()) {
         Ok(swept) => {
-            if swept.generations > 0 {
-                let Swept { generations, contents, bytes, .. } = swept;
-                tracing::info!(generations, contents, bytes, "swept");
+            if !swept.dropped.is_empty() {
+                let generations = swept.dropped.len();
+                tracing::info!(generations, contents = swept.contents, bytes = swept.bytes, "swept");
             }
             publisher.mend(&swept.damaged);
+        }
+        Err(StoreError::SweepHeld) => {
+            tracing::info!("not swept: every generation is held; it is tried again after that");
         }
         Err(error) => tracing::error!(%error, "sweep old generations; it is tried again after the next publication"),
     }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use super::error::NodeError;
 use super::publisher::{Board, Shown};
 use crate::control::{
-    Changes, ChannelLog, ChannelStatus, Disk, Door, ListedChannel, Listener, LogOrder, LoggedGeneration, ModuleLine,
-    Newest, Role, StatusReport, Traffic,
+    Changes, ChannelLog, ChannelStatus, Disk, Door, KeptByHand, KeptGeneration, ListedChannel, Listener, LogOrder,
+    LoggedGeneration, ModuleLine, Newest, Role, StatusReport, Traffic,
 };
-use crate::names::{ChannelName, Generation};
+use crate::names::{Address, ChannelName, Generation};
 use crate::serve;
-use crate::store::{Kept, Publication, Space};
+use crate::store::{self, Kept, Publication, Space};
 
 /// A tree that is older than this is worth a word: clients warn their users after three days.
 const OLD: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -58,6 +58,8 @@ pub(super) fn status(board: &Board, running: &Running, space: Space, now: i64) -
             clients_refused: running.traffic.refused,
         },
         disk: Disk { free: space.free, total: space.total, data: space.used },
+        kept: board.kept.iter().filter_map(kept_generation).collect(),
+        scrub: board.scrub,
         warnings: warnings(board, space, now),
     }
 }
@@ -120,11 +122,12 @@ pub(super) type History<'a> = dyn FnMut(&ChannelName) -> Result<Vec<Publication>
 pub(super) fn channels(board: &Board, history: &mut History<'_>) -> Result<Vec<ListedChannel>, NodeError> {
     let mut listed = Vec::with_capacity(board.channels.len());
     for shown in &board.channels {
-        let kept = history(&shown.channel)?.iter().filter(|publication| publication.kept == Kept::Yes).count();
+        let kept = generations(&shown.channel, history)?;
         let modules = board.topology.modules.iter().filter(|module| module.channel == shown.channel);
         listed.push(ListedChannel {
             status: channel(shown),
-            generations_kept: u64::try_from(kept).unwrap_or(u64::MAX),
+            generations_kept: u64::try_from(kept.len()).unwrap_or(u64::MAX),
+            by_hand: kept.iter().filter_map(kept_generation).collect(),
             modules: modules.map(|module| module.name.clone()).collect(),
         });
     }
@@ -132,22 +135,60 @@ pub(super) fn channels(board: &Board, history: &mut History<'_>) -> Result<Vec<L
 }
 
 pub(super) fn log(board: &Board, order: &LogOrder, history: &mut History<'_>) -> Result<ChannelLog, NodeError> {
-    let (channel, only) = chosen(board, order)?;
-    let mut generations = history(&channel)?;
-    generations.retain(|publication| publication.kept == Kept::Yes);
-    generations.sort_by_key(|publication| std::cmp::Reverse((publication.term, publication.generation)));
+    let (channel, only) = chosen(board, order.address.as_ref())?;
+    let mut generations = generations(&channel, history)?;
     if let Some(only) = only {
-        let numbers: Vec<String> = generations.iter().map(|kept| kept.generation.to_string()).collect();
-        generations.retain(|publication| publication.generation == only);
-        if generations.is_empty() {
-            let known = if numbers.is_empty() { "none yet".to_owned() } else { numbers.join(", ") };
-            return Err(NodeError::NoChannel { what: format!("{channel} keeps no generation {}", only.get()), known });
-        }
+        generations = vec![numbered(&channel, only, generations)?];
     }
     if let Some(most) = order.most {
         generations.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     }
     Ok(ChannelLog { channel, generations: generations.into_iter().map(logged).collect() })
+}
+
+/// The generation that an address names, or the newest one of its channel, which must be kept.
+pub(super) fn kept(board: &Board, address: &Address, history: &mut History<'_>) -> Result<Publication, NodeError> {
+    let (channel, only) = chosen(board, Some(address))?;
+    let generations = generations(&channel, history)?;
+    match only {
+        Some(only) => numbered(&channel, only, generations),
+        None => generations
+            .into_iter()
+            .next()
+            .ok_or_else(|| NodeError::NoChannel { what: format!("{channel} has no generation"), known: none_yet() }),
+    }
+}
+
+/// The kept generations of a channel, newest first.
+fn generations(channel: &ChannelName, history: &mut History<'_>) -> Result<Vec<Publication>, NodeError> {
+    let mut generations = history(channel)?;
+    generations.retain(|publication| publication.kept == Kept::Yes);
+    generations.sort_by_key(|publication| std::cmp::Reverse((publication.term, publication.generation)));
+    Ok(generations)
+}
+
+/// The one with this number; of the newest term, should several have it.
+fn numbered(channel: &ChannelName, only: Generation, generations: Vec<Publication>) -> Result<Publication, NodeError> {
+    let numbers: Vec<String> = generations.iter().map(|kept| kept.generation.to_string()).collect();
+    generations.into_iter().find(|publication| publication.generation == only).ok_or_else(|| {
+        let known = if numbers.is_empty() { none_yet() } else { numbers.join(", ") };
+        NodeError::NoChannel { what: format!("{channel} keeps no generation {}", only.get()), known }
+    })
+}
+
+fn none_yet() -> String {
+    "none yet".to_owned()
+}
+
+/// How a generation is kept by hand, as an operator is told.
+pub(super) fn by_hand(kept: store::KeptByHand) -> KeptByHand {
+    KeptByHand { name: kept.name, since: kept.since }
+}
+
+fn kept_generation(publication: &Publication) -> Option<KeptGeneration> {
+    let kept = publication.by_hand.clone()?;
+    let Publication { channel, generation, .. } = publication;
+    Some(KeptGeneration { channel: channel.clone(), generation: *generation, by_hand: by_hand(kept) })
 }
 
 fn logged(publication: Publication) -> LoggedGeneration {
@@ -161,6 +202,8 @@ fn logged(publication: Publication) -> LoggedGeneration {
         bytes: publication.bytes,
         changes: Changes { added: changes.added, removed: changes.removed, changed: changes.changed },
         source: publication.source.unwrap_or_default(),
+        rollback_of: publication.rollback_of,
+        by_hand: publication.by_hand.map(by_hand),
     }
 }
 
@@ -170,8 +213,8 @@ fn known(board: &Board) -> String {
 }
 
 /// The channel that an order means: the one it names, or the only one there is.
-fn chosen(board: &Board, order: &LogOrder) -> Result<(ChannelName, Option<Generation>), NodeError> {
-    let fits = |shown: &&Shown| match &order.address {
+fn chosen(board: &Board, address: Option<&Address>) -> Result<(ChannelName, Option<Generation>), NodeError> {
+    let fits = |shown: &&Shown| match address {
         None => true,
         Some(address) => {
             shown.channel.repository() == &address.repository
@@ -179,12 +222,9 @@ fn chosen(board: &Board, order: &LogOrder) -> Result<(ChannelName, Option<Genera
         }
     };
     let mut fitting = board.channels.iter().filter(fits);
-    let asked = order
-        .address
-        .as_ref()
-        .map_or_else(|| "a channel must be named".to_owned(), |address| format!("no channel {address}"));
+    let asked = address.map_or_else(|| "a channel must be named".to_owned(), |address| format!("no channel {address}"));
     match (fitting.next(), fitting.next()) {
-        (Some(one), None) => Ok((one.channel.clone(), order.address.as_ref().and_then(|address| address.generation))),
+        (Some(one), None) => Ok((one.channel.clone(), address.and_then(|address| address.generation))),
         (None, _) => Err(NodeError::NoChannel { what: asked, known: known(board) }),
         (Some(_), Some(_)) => {
             Err(NodeError::NoChannel { what: "several channels fit: name one of them".to_owned(), known: known(board) })

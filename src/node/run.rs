@@ -19,6 +19,7 @@ use super::config::{Config, LogConfig, Sources};
 use super::desk::{self, Desk};
 use super::error::NodeError;
 use super::give_back::give_back;
+use super::jobs;
 use super::publisher::{Board, Publisher};
 use super::tasks::Tasks;
 use super::transfer_log;
@@ -181,7 +182,7 @@ async fn open_store(dir: &Path, config: &Arc<Config>) -> Result<Opened, NodeErro
         let (at, with) = (dir.to_owned(), config.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let publisher = Publisher::open(&at, &with.name)?;
-            let look = desk::look(&publisher, &with, &Published::default())?;
+            let look = jobs::look(&publisher, &with, &Published::default())?;
             let readers = Readers::open(&at, READERS)?;
             give_back();
             Ok::<_, NodeError>((publisher, look, readers))

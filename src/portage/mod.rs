@@ -4,5 +4,6 @@
 //! those of PMS and the GLEPs, as Portage and gemato read them. Absent on purpose: judgement.
 //! Whether a Manifest is *right* is decided by `verify`, not here.
 
+pub mod changes;
 pub mod manifest_write;
 pub mod stamp;

@@ -49,6 +49,48 @@ pub enum StoreError {
         /// The newest version that this release knows.
         known: i64,
     },
+    /// The database was written by an older release, and a reader cannot bring it up to date.
+    #[error(
+        "{path} has schema version {found}, and this release reads {known}: it is brought up to date when a node of this \
+         release starts, or by any command where no node runs"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// The version that it has.
+        found: i64,
+        /// The version that this release reads.
+        known: i64,
+    },
+    /// A generation that is no longer there was to be kept.
+    #[error("{channel} keeps no generation {generation} any more")]
+    NotKept {
+        /// The channel.
+        channel: String,
+        /// The generation.
+        generation: u64,
+    },
+    /// A name that stands for another generation.
+    #[error("{channel}@{generation} is kept as {name} already; release that one, or choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The channel of both.
+        channel: String,
+        /// The generation that has the name.
+        generation: u64,
+    },
+    /// One kept generation too many.
+    #[error("{channel} has {most} generations that are kept by hand, and no more can be; release one first")]
+    TooManyKept {
+        /// The channel.
+        channel: String,
+        /// The bound.
+        most: usize,
+    },
+    /// Nothing may be swept at this moment.
+    #[error("nothing can be swept now: a backup is being made, or another command holds every generation")]
+    SweepHeld,
     /// A file or directory could not be read or written.
     #[error("cannot {attempt} {path}: {source}")]
     File {
@@ -141,7 +183,15 @@ impl StoreError {
     /// Who has to act.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Locked { .. } | Self::NoStore { .. } | Self::Foreign { .. } | Self::Newer { .. } => Fault::Operator,
+            Self::Locked { .. }
+            | Self::NoStore { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::NotKept { .. }
+            | Self::NameTaken { .. }
+            | Self::TooManyKept { .. }
+            | Self::SweepHeld => Fault::Operator,
             _ => Fault::Local,
         }
     }

@@ -44,6 +44,10 @@ pub enum Point {
     BeforeQuarantineCommit,
     /// The row says that it is bad; a large file still has its name.
     AfterQuarantineCommit,
+    /// The tables of an older release are brought up to date, not committed.
+    BeforeUpgradeCommit,
+    /// They are up to date; nothing else has happened yet.
+    AfterUpgradeCommit,
 }
 
 /// All points with their names.
@@ -66,6 +70,8 @@ pub const ALL: &[(Point, &str)] = &[
     (Point::BeforeVacuum, "before-vacuum"),
     (Point::BeforeQuarantineCommit, "before-quarantine-commit"),
     (Point::AfterQuarantineCommit, "after-quarantine-commit"),
+    (Point::BeforeUpgradeCommit, "before-upgrade-commit"),
+    (Point::AfterUpgradeCommit, "after-upgrade-commit"),
 ];
 
 /// Why a point could not be armed.

@@ -8,7 +8,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{StoreError, count, fixed, signed, sql};
-use crate::names::{ChannelName, Generation};
+use crate::names::{ChannelName, Generation, KeepName};
 use crate::tree::{Diff, Head, MAX_SIGNED_BYTES, SnapshotId};
 
 /// Longest log of a channel that is read: two years of a publication every half hour.
@@ -54,6 +54,15 @@ pub enum Kept {
     Swept,
 }
 
+/// That an operator keeps a generation beyond number and age.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptByHand {
+    /// The name that it is kept under, where it has one.
+    pub name: Option<KeepName>,
+    /// Since when, in seconds since 1970.
+    pub since: i64,
+}
+
 /// One generation of a channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Publication {
@@ -79,15 +88,20 @@ pub struct Publication {
     pub changes: Changes,
     /// Whether it is still here.
     pub kept: Kept,
+    /// The generation whose content it has again, if it is a rollback.
+    pub rollback_of: Option<Generation>,
+    /// Set while an operator keeps it.
+    pub by_hand: Option<KeptByHand>,
 }
 
 const COLUMNS: &str = "p.channel, p.generation, p.term, p.snapshot, p.time, p.head, p.source, p.entries, p.size, \
-                       p.added, p.removed, p.changed, p.kept";
+                       p.added, p.removed, p.changed, p.kept, p.rollback_of, keeps.since, keeps.name";
 
 /// The head of each channel, by name.
 pub(super) fn heads(db: &Connection) -> Result<Vec<Publication>, StoreError> {
     let text = format!(
-        "SELECT {COLUMNS} FROM heads JOIN publications AS p USING (channel, term, generation) ORDER BY channel"
+        "SELECT {COLUMNS} FROM heads JOIN publications AS p USING (channel, term, generation)
+         LEFT JOIN keeps USING (channel, term, generation) ORDER BY p.channel"
     );
     select(db, &text, [])
 }
@@ -95,9 +109,19 @@ pub(super) fn heads(db: &Connection) -> Result<Vec<Publication>, StoreError> {
 /// The generations of a channel, newest first.
 pub(super) fn history(db: &Connection, channel: &ChannelName) -> Result<Vec<Publication>, StoreError> {
     let text = format!(
-        "SELECT {COLUMNS} FROM publications AS p WHERE channel = ?1 ORDER BY term DESC, generation DESC LIMIT {MAX_HISTORY}"
+        "SELECT {COLUMNS} FROM publications AS p LEFT JOIN keeps USING (channel, term, generation)
+         WHERE p.channel = ?1 ORDER BY p.term DESC, p.generation DESC LIMIT {MAX_HISTORY}"
     );
     select(db, &text, [channel.as_str()])
+}
+
+/// The generations that are kept by hand, newest first in each channel.
+pub(super) fn by_hand(db: &Connection) -> Result<Vec<Publication>, StoreError> {
+    let text = format!(
+        "SELECT {COLUMNS} FROM keeps JOIN publications AS p USING (channel, term, generation)
+         ORDER BY p.channel, p.term DESC, p.generation DESC LIMIT {MAX_HISTORY}"
+    );
+    select(db, &text, [])
 }
 
 fn select<P: rusqlite::Params>(db: &Connection, text: &str, params: P) -> Result<Vec<Publication>, StoreError> {
@@ -122,6 +146,10 @@ fn read(row: &Row<'_>) -> Result<Publication, StoreError> {
     if head.len() > MAX_SIGNED_BYTES {
         return Err(damaged("too long a head".into()));
     }
+    let rollback_of: Option<i64> = row.get(13).map_err(sql(attempt))?;
+    let since: Option<i64> = row.get(14).map_err(sql(attempt))?;
+    let name: Option<String> = row.get(15).map_err(sql(attempt))?;
+    let name = name.map(|name| name.parse().map_err(|error| damaged(format!("a name: {error}")))).transpose()?;
     Ok(Publication {
         channel: channel.parse().map_err(|error| damaged(format!("no name of a channel: {error}")))?,
         generation,
@@ -134,12 +162,19 @@ fn read(row: &Row<'_>) -> Result<Publication, StoreError> {
         bytes: number(8)?,
         changes: Changes { added: number(9)?, removed: number(10)?, changed: number(11)? },
         kept: if number(12)? == 0 { Kept::Swept } else { Kept::Yes },
+        rollback_of: rollback_of.map(|of| count("a generation", of).map(Generation::new)).transpose()?.flatten(),
+        by_hand: since.map(|since| KeptByHand { name, since }),
     })
 }
 
 /// Makes a publication of a signed head, with what the store knows of its snapshot. Fails if the head does not come
 /// after the one that is published.
-pub(super) fn prepare(db: &Connection, new: NewHead, changes: Changes) -> Result<Publication, StoreError> {
+pub(super) fn prepare(
+    db: &Connection,
+    new: NewHead,
+    changes: Changes,
+    rollback_of: Option<Generation>,
+) -> Result<Publication, StoreError> {
     let (head, _) = parse(&new.text)?;
     let channel: ChannelName =
         head.channel.as_str().parse().map_err(|error| StoreError::BadHead(format!("{error}")))?;
@@ -179,6 +214,8 @@ pub(super) fn prepare(db: &Connection, new: NewHead, changes: Changes) -> Result
         bytes: count("the size of a snapshot", bytes)?,
         changes,
         kept: Kept::Yes,
+        rollback_of,
+        by_hand: None,
     })
 }
 
@@ -192,8 +229,8 @@ pub(super) fn insert(db: &Connection, new: &Publication) -> Result<(), StoreErro
     let attempt = "move a head";
     db.prepare_cached(
         "INSERT INTO publications (channel, term, generation, snapshot, time, head, source, entries, size, added,
-                                   removed, changed, kept)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1)",
+                                   removed, changed, kept, rollback_of)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?13)",
     )
     .and_then(|mut statement| {
         statement.execute(params![
@@ -209,6 +246,7 @@ pub(super) fn insert(db: &Connection, new: &Publication) -> Result<(), StoreErro
             signed(new.changes.added),
             signed(new.changes.removed),
             signed(new.changes.changed),
+            new.rollback_of.map(|of| signed(of.get())),
         ])
     })
     .map_err(sql(attempt))?;
@@ -232,12 +270,17 @@ pub(super) fn keeps(db: &Connection, snapshot: &SnapshotId) -> Result<bool, Stor
         .map_err(sql("read the publications"))
 }
 
-/// Marks a generation as swept.
+/// Marks a generation as swept. One that was kept by hand only goes when it is damaged, and then its name is free.
 pub(super) fn mark_swept(db: &Connection, gone: &Publication) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE publications SET kept = 0 WHERE channel = ?1 AND term = ?2 AND generation = ?3")
-        .and_then(|mut statement| {
-            statement.execute(params![gone.channel.as_str(), signed(gone.term), signed(gone.generation.get())])
-        })
-        .map(drop)
-        .map_err(sql("mark a generation as swept"))
+    for text in [
+        "UPDATE publications SET kept = 0 WHERE channel = ?1 AND term = ?2 AND generation = ?3",
+        "DELETE FROM keeps WHERE channel = ?1 AND term = ?2 AND generation = ?3",
+    ] {
+        db.prepare_cached(text)
+            .and_then(|mut statement| {
+                statement.execute(params![gone.channel.as_str(), signed(gone.term), signed(gone.generation.get())])
+            })
+            .map_err(sql("mark a generation as swept"))?;
+    }
+    Ok(())
 }

@@ -4,7 +4,9 @@
 //! every later commit, and a checkpoint syncs the log before it moves pages; so a commit at FULL makes all earlier ones
 //! durable too. That is why contents are staged at NORMAL, and whatever names them is committed at FULL.
 //! No mmap: a failing disk would end the process by SIGBUS instead of an error.
-//! Deliberately absent: migrations (there is one version), and a read-only data directory (`immutable=1`).
+//! Each version adds to the one before it. The writer brings an older file up to date in one transaction; a file of a
+//! later release is refused, and a reader refuses an older one, since it cannot write.
+//! Deliberately absent: a way back to an older version, and a read-only data directory (`immutable=1`).
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,9 +14,13 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{StoreError, sql};
+use super::failpoint::{Point, reach};
 
-/// The version that this release writes.
-const VERSION: i64 = 1;
+/// The version that this release writes: one a step.
+const VERSION: i64 = 2;
+
+/// What makes each version from the one before it. A new file takes them all, so there is one way to every table.
+const STEPS: [&str; 2] = [TABLES, KEEPS];
 
 /// Marks the file as ours: "hwtr".
 const APPLICATION: i64 = 0x6877_7472;
@@ -85,6 +91,20 @@ const TABLES: &str = "
     CREATE TABLE node_state (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 ";
 
+/// Version 2: generations that an operator keeps, whatever the numbers say, and what a generation rolled back to.
+const KEEPS: &str = "
+    CREATE TABLE keeps (
+        channel    TEXT NOT NULL,
+        term       INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        name       TEXT,
+        since      INTEGER NOT NULL,
+        PRIMARY KEY (channel, term, generation)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX keeps_by_name ON keeps (channel, name);
+    ALTER TABLE publications ADD COLUMN rollback_of INTEGER;
+";
+
 /// How much a commit promises.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Promise {
@@ -94,7 +114,7 @@ pub(super) enum Promise {
     Durable,
 }
 
-/// Opens the database for the one writer, and makes its tables if the file is new.
+/// Opens the database for the one writer; makes its tables if the file is new, and brings an older one up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let db = Connection::open_with_flags(
         path,
@@ -110,13 +130,29 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     )
     .map_err(sql("open the database"))?;
     db.set_prepared_statement_cache_capacity(32);
-    if version(&db, path)? == 0 {
-        let text = format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-        );
-        db.execute_batch(&text).map_err(sql("make the tables"))?;
+    let found = version(&db, path)?;
+    if found < VERSION {
+        bring_up(&db, found)?;
     }
     Ok(db)
+}
+
+/// Takes the steps that a file of version `found` lacks, all or none.
+fn bring_up(db: &Connection, found: i64) -> Result<(), StoreError> {
+    let attempt = if found == 0 { "make the tables" } else { "bring the database up to date" };
+    let steps: String = STEPS.iter().skip(usize::try_from(found).unwrap_or(0)).copied().collect();
+    let text =
+        format!("BEGIN IMMEDIATE; {steps} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
+    let taken = db.execute_batch(&text).and_then(|()| {
+        reach(Point::BeforeUpgradeCommit);
+        db.execute_batch("COMMIT")
+    });
+    if taken.is_err() && !db.is_autocommit() {
+        // The connection goes away with the error; the file is as it was.
+        let _ = db.execute_batch("ROLLBACK");
+    }
+    reach(Point::AfterUpgradeCommit);
+    taken.map_err(sql(attempt))
 }
 
 /// Opens the database for reading only. One connection a thread.
@@ -128,8 +164,11 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     db.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -2048;")
         .map_err(sql(attempt))?;
     db.set_prepared_statement_cache_capacity(16);
-    version(&db, path)?;
-    Ok(db)
+    match version(&db, path)? {
+        // Nothing is in a file that was never written, and nothing is found there.
+        0 | VERSION => Ok(db),
+        found => Err(StoreError::Older { path: path.to_owned(), found, known: VERSION }),
+    }
 }
 
 /// Sets what the next commits promise. Not inside of a transaction.

@@ -15,6 +15,7 @@ use super::publications::{self, Changes, NewHead, Publication};
 use super::schema::{Promise, promise};
 use super::snapshots;
 use super::witness::{self, Witness};
+use crate::names::Generation;
 use crate::tree::{SnapshotId, diff};
 
 #[derive(Debug)]
@@ -67,6 +68,21 @@ impl<'s> Staged<'s> {
     /// Moves the heads of all these channels, and replaces the witness of the import, at once. Fails if a head is not
     /// later than the one that is published, or names a snapshot that is not staged; then none has moved.
     pub fn publish(self, heads: Vec<NewHead>, witness: Option<&Witness>) -> Result<Vec<Publication>, StoreError> {
+        self.move_heads(heads, witness, None)
+    }
+
+    /// The same for what has the content of generation `of` again; its record says so. The witness stays: it is of a
+    /// snapshot that is not published any more, so the next import trusts nothing and reads every file.
+    pub fn publish_rollback(self, heads: Vec<NewHead>, of: Generation) -> Result<Vec<Publication>, StoreError> {
+        self.move_heads(heads, None, Some(of))
+    }
+
+    fn move_heads(
+        self,
+        heads: Vec<NewHead>,
+        witness: Option<&Witness>,
+        rollback_of: Option<Generation>,
+    ) -> Result<Vec<Publication>, StoreError> {
         let mut planned = Vec::with_capacity(heads.len());
         for new in heads {
             let (head, _) = publications::parse(&new.text)?;
@@ -79,7 +95,7 @@ impl<'s> Staged<'s> {
         let transaction = begin(&mut self.ingest.store.db)?;
         let mut published = Vec::with_capacity(planned.len());
         for (new, changes) in planned {
-            let publication = publications::prepare(&transaction, new, changes)?;
+            let publication = publications::prepare(&transaction, new, changes, rollback_of)?;
             publications::insert(&transaction, &publication)?;
             published.push(publication);
         }

@@ -1,9 +1,9 @@
 //! Freeing what no kept generation needs.
 //!
-//! Kept are the newest generations of each channel, what is pinned, and what was rejected last. First the generations
-//! are dropped in one commit, then contents that none of the kept snapshots name, in batches, then their large files:
-//! a crash in between leaves contents that nobody names, and the next sweep finds them. Texts of dropped snapshots stay
-//! while kept ones are deltas against them.
+//! Kept are the newest generations of each channel, what an operator keeps by hand, what is pinned, and what was rejected
+//! last. First the generations are dropped in one commit, then contents that none of the kept snapshots name, in
+//! batches, then their large files: a crash in between leaves contents that nobody names, and the next sweep finds them.
+//! Texts of dropped snapshots stay while kept ones are deltas against them.
 //! Deliberately absent: reading the clock, and distfiles.
 
 use std::collections::{HashMap, HashSet};
@@ -14,9 +14,11 @@ use super::contents::{self, Home};
 use super::error::{StoreError, count, fixed, sql};
 use super::failpoint::{Point, reach};
 use super::open::Store;
+use super::pins::Sweeping;
 use super::publications::{self, Kept, Publication};
 use super::schema::{Promise, promise};
 use super::snapshots;
+use crate::names::{ChannelName, Generation};
 use crate::tree::{ContentId, Kind, Snapshot, SnapshotId};
 
 /// Contents that are deleted in one commit.
@@ -46,7 +48,8 @@ impl Default for Keep {
 }
 
 impl Keep {
-    /// Which of `times` (newest generation first, seconds since 1970) stay. The head always does.
+    /// Which of `times` (newest generation first, seconds since 1970) stay. The head always does. What is kept by hand
+    /// stays beside these, so it counts with them and is never too many.
     fn keeps(&self, times: &[i64], now: i64) -> Vec<bool> {
         let since = now.saturating_sub(i64::from(self.hours) * 3600);
         let stays =
@@ -55,11 +58,11 @@ impl Keep {
     }
 }
 
-/// What a sweep did.
+/// What a sweep did, or would do.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Swept {
     /// Generations that were dropped.
-    pub generations: u64,
+    pub dropped: Vec<(ChannelName, Generation)>,
     /// Contents that were freed.
     pub contents: u64,
     /// Their bytes.
@@ -69,21 +72,39 @@ pub struct Swept {
     pub damaged: Vec<SnapshotId>,
 }
 
+/// What goes and what stays.
+struct Choice {
+    dropped: Vec<Publication>,
+    /// Snapshots that nobody needs then.
+    going: HashSet<SnapshotId>,
+    /// All others.
+    kept: HashSet<SnapshotId>,
+    /// Those whose texts the kept ones need.
+    bases: HashSet<SnapshotId>,
+}
+
 impl Store {
     /// Drops the generations that `keep` does not keep at the time `now` (seconds since 1970), and frees what only they
-    /// had. Reads every kept snapshot, so it takes some seconds with many generations.
+    /// had. Reads every kept snapshot, so it takes some seconds with many generations. Fails with
+    /// [`StoreError::SweepHeld`] while somebody holds everything.
     pub fn sweep(&mut self, keep: Keep, now: i64) -> Result<Swept, StoreError> {
+        let sweeping = self.pins.begin_sweep().ok_or(StoreError::SweepHeld)?;
         self.make_heads_whole()?;
-        let result = self.drop_generations(keep, now).and_then(|(generations, kept)| {
-            let (needed, damaged) = self.needed(&kept)?;
-            let (contents, bytes) = if damaged.is_empty() { self.free_contents(&needed)? } else { (0, 0) };
-            self.damaged.clone_from(&damaged);
-            Ok(Swept { generations, contents, bytes, damaged })
-        });
-        self.pins.gone();
-        let swept = result?;
+        let choice = self.drop_generations(keep, now, &sweeping)?;
+        let (needed, damaged) = self.needed(&choice.kept)?;
+        let (contents, bytes) = if damaged.is_empty() { self.free_contents(&needed)? } else { (0, 0) };
+        self.damaged.clone_from(&damaged);
+        drop(sweeping);
         self.shrink()?;
-        Ok(swept)
+        Ok(Swept { dropped: choice.names(), contents, bytes, damaged })
+    }
+
+    /// What [`Store::sweep`] would do, without doing it. Takes as long.
+    pub fn plan_sweep(&self, keep: Keep, now: i64) -> Result<Swept, StoreError> {
+        let choice = self.choose(keep, now, |unkept| self.pins.unpinned(unkept))?;
+        let (needed, damaged) = self.needed(&choice.kept)?;
+        let going = if damaged.is_empty() { self.unneeded(&needed, &mut HashSet::new())? } else { Vec::new() };
+        Ok(Swept { dropped: choice.names(), contents: number(going.len()), bytes: sizes(&going), damaged })
     }
 
     fn make_heads_whole(&mut self) -> Result<(), StoreError> {
@@ -106,8 +127,13 @@ impl Store {
         snapshots::make_whole(&self.db, snapshot)
     }
 
-    /// Drops generations and the snapshots that nobody needs then. Returns how many went, and the snapshots that stay.
-    fn drop_generations(&mut self, keep: Keep, now: i64) -> Result<(u64, HashSet<SnapshotId>), StoreError> {
+    /// Decides; `free` says which of the snapshots that no kept generation has may go.
+    fn choose(
+        &self,
+        keep: Keep,
+        now: i64,
+        free: impl FnOnce(&mut dyn Iterator<Item = SnapshotId>) -> HashSet<SnapshotId>,
+    ) -> Result<Choice, StoreError> {
         let mut kept: HashSet<SnapshotId> = self.rejected()?.into_iter().map(|rejected| rejected.snapshot).collect();
         let mut dropped: Vec<Publication> = Vec::new();
         for channel in publications::channels(&self.db)? {
@@ -115,6 +141,7 @@ impl Store {
             generations.retain(|publication| publication.kept == Kept::Yes);
             let times: Vec<i64> = generations.iter().map(|publication| publication.time).collect();
             for (at, (publication, stays)) in generations.into_iter().zip(keep.keeps(&times, now)).enumerate() {
+                let stays = stays || publication.by_hand.is_some();
                 // A damaged one cannot be served any more; the head's channel has to be mended first.
                 if stays && (at == 0 || !self.damaged.contains(&publication.snapshot)) {
                     kept.insert(publication.snapshot);
@@ -124,19 +151,24 @@ impl Store {
             }
         }
         let all = snapshots::all(&self.db)?;
-        let unkept = all.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id));
-        let going = self.pins.bar(unkept);
+        let going = free(&mut all.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id)));
         kept.extend(all.iter().map(|(id, _)| *id).filter(|id| !going.contains(id)));
         // A generation whose snapshot stays for another reason (a pin, another generation) is still whole.
         dropped.retain(|publication| going.contains(&publication.snapshot));
         let bases = needed_texts(&all, &kept);
+        Ok(Choice { dropped, going, kept, bases })
+    }
+
+    /// Drops generations and the snapshots that nobody needs then.
+    fn drop_generations(&mut self, keep: Keep, now: i64, sweeping: &Sweeping) -> Result<Choice, StoreError> {
+        let choice = self.choose(keep, now, |unkept| sweeping.bar(unkept))?;
         promise(&self.db, Promise::Durable)?;
         let attempt = "drop generations";
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
-        for publication in &dropped {
+        for publication in &choice.dropped {
             publications::mark_swept(&transaction, publication)?;
         }
-        for id in going.iter().filter(|id| !bases.contains(id)) {
+        for id in choice.going.iter().filter(|id| !choice.bases.contains(id)) {
             snapshots::delete(&transaction, id)?;
         }
         transaction
@@ -145,7 +177,7 @@ impl Store {
         reach(Point::BeforeSweepCommit);
         transaction.commit().map_err(sql(attempt))?;
         reach(Point::AfterSweepCommit);
-        Ok((u64::try_from(dropped.len()).unwrap_or(u64::MAX), kept))
+        Ok(choice)
     }
 
     /// The keys of all contents that the kept snapshots name, and which of these are damaged. Two ids that share a key
@@ -162,9 +194,13 @@ impl Store {
         Ok((needed, damaged))
     }
 
-    fn free_contents(&mut self, needed: &HashSet<u64>) -> Result<(u64, u64), StoreError> {
+    /// Number and size of each content that is not needed; the large ones that are go to `large_here`.
+    fn unneeded(
+        &self,
+        needed: &HashSet<u64>,
+        large_here: &mut HashSet<ContentId>,
+    ) -> Result<Vec<(i64, u64)>, StoreError> {
         let mut going = Vec::new();
-        let mut large_here = HashSet::new();
         contents::scan(&self.db, &mut |id, known| {
             let id = ContentId::from_bytes(fixed("a content id", id)?);
             let large = (known.home == Home::Large).then_some(id);
@@ -175,6 +211,12 @@ impl Store {
             }
             Ok(())
         })?;
+        Ok(going)
+    }
+
+    fn free_contents(&mut self, needed: &HashSet<u64>) -> Result<(u64, u64), StoreError> {
+        let mut large_here = HashSet::new();
+        let going = self.unneeded(needed, &mut large_here)?;
         let attempt = "free contents";
         promise(&self.db, Promise::Durable)?;
         for batch in going.chunks(BATCH) {
@@ -191,17 +233,16 @@ impl Store {
         for id in self.large.all()?.iter().filter(|id| !large_here.contains(*id)) {
             self.large.remove(id)?;
         }
-        let bytes = going.iter().map(|(_, size)| size).sum();
-        Ok((u64::try_from(going.len()).unwrap_or(u64::MAX), bytes))
+        Ok((number(going.len()), sizes(&going)))
     }
 
     /// Gives free pages back to the file system, but for a share, and empties the log.
     fn shrink(&mut self) -> Result<(), StoreError> {
         reach(Point::BeforeVacuum);
         let attempt = "shrink the database";
-        let number = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql(attempt));
-        let free = count("the number of free pages", number("freelist_count")?)?;
-        let spare = count("the number of pages", number("page_count")?)? / FREE_SHARE;
+        let pages = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql(attempt));
+        let free = count("the number of free pages", pages("freelist_count")?)?;
+        let spare = count("the number of pages", pages("page_count")?)? / FREE_SHARE;
         if let Some(surplus) = free.checked_sub(spare)
             && surplus > 0
         {
@@ -213,6 +254,20 @@ impl Store {
         }
         self.checkpoint()
     }
+}
+
+impl Choice {
+    fn names(self) -> Vec<(ChannelName, Generation)> {
+        self.dropped.into_iter().map(|publication| (publication.channel, publication.generation)).collect()
+    }
+}
+
+fn number(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+fn sizes(contents: &[(i64, u64)]) -> u64 {
+    contents.iter().map(|(_, size)| size).sum()
 }
 
 fn contents_of(snapshot: &Snapshot) -> impl Iterator<Item = &ContentId> {

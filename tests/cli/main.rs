@@ -1,11 +1,12 @@
 //! Every command as a user types it: what it prints, for people and for scripts, what it refuses, and its exit code.
 //!
 //! `making` is about new nodes, `mistakes` about what cannot be obeyed, `telling` about questions, `changing` about a node
-//! that runs and is told something new.
+//! that runs and is told something new, `keeping` about generations.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says where it failed, and that is enough")]
 
 mod changing;
 mod gate;
+mod keeping;
 mod making;
 mod mistakes;
 #[path = "../rig/mod.rs"]

@@ -1,4 +1,5 @@
-//! kill -9 at each named point of a publication, of its sweep and of setting a bad content aside.
+//! kill -9 at each named point of a publication, of its sweep, of setting a bad content aside and of bringing an old store
+//! up to date.
 //!
 //! A scenario is what the program does when it dies; the table says which scenarios reach which point, and which head is
 //! published afterwards. All of them end the same way: what the head says is served whole, the next import succeeds and is
@@ -37,6 +38,10 @@ enum Scenario {
     BadRow,
     /// A bad content in a file is set aside.
     BadFile,
+    /// The content of the first generation is published again after a second one.
+    Rollback,
+    /// The store of an older release is opened.
+    Upgrade,
 }
 
 /// Which head is published when the program has died.
@@ -47,7 +52,7 @@ enum Head {
 }
 
 use Head::{New, Old};
-use Scenario::{BadFile, BadRow, First, Second};
+use Scenario::{BadFile, BadRow, First, Rollback, Second, Upgrade};
 use Who::{Command, Node as Running};
 
 /// The scenarios that reach a point.
@@ -57,25 +62,40 @@ type Reached = &'static [(Who, Scenario)];
 const TABLE: &[(&str, Head, Reached)] = &[
     ("before-large-rename", Old, PUBLICATION),
     ("after-large-rename", Old, PUBLICATION),
-    ("before-batch-commit", Old, PUBLICATION),
-    ("after-batch-commit", Old, PUBLICATION),
-    ("before-snapshot-commit", Old, PUBLICATION),
-    ("after-snapshot-commit", Old, PUBLICATION),
-    ("before-witness", Old, PUBLICATION),
-    ("before-head-commit", Old, PUBLICATION),
-    ("after-head-commit", New, PUBLICATION),
-    ("before-sweep-commit", New, PUBLICATION),
-    ("after-sweep-commit", New, PUBLICATION),
-    ("before-sweep-batch", New, &[(Command, Second), (Running, Second)]),
-    ("before-large-unlink", New, PUBLICATION),
-    ("before-vacuum", New, PUBLICATION),
-    ("before-checkpoint", New, PUBLICATION),
-    ("after-checkpoint", New, PUBLICATION),
+    ("before-batch-commit", Old, COMMITS),
+    ("after-batch-commit", Old, COMMITS),
+    ("before-snapshot-commit", Old, COMMITS),
+    ("after-snapshot-commit", Old, COMMITS),
+    ("before-witness", Old, COMMITS),
+    ("before-head-commit", Old, COMMITS),
+    ("after-head-commit", New, COMMITS),
+    ("before-sweep-commit", New, COMMITS),
+    ("after-sweep-commit", New, COMMITS),
+    ("before-sweep-batch", New, FREEING),
+    ("before-large-unlink", New, COMMITS),
+    ("before-vacuum", New, COMMITS),
+    ("before-checkpoint", New, COMMITS),
+    ("after-checkpoint", New, COMMITS),
     ("before-quarantine-commit", Old, &[(Running, BadRow), (Running, BadFile)]),
     ("after-quarantine-commit", Old, &[(Running, BadRow), (Running, BadFile)]),
+    ("before-upgrade-commit", Old, &[(Command, Upgrade)]),
+    ("after-upgrade-commit", Old, &[(Command, Upgrade)]),
 ];
 
 const PUBLICATION: Reached = &[(Command, First), (Running, First), (Command, Second), (Running, Second)];
+
+/// What a rollback does, too; its contents are here already.
+const COMMITS: Reached = &[
+    (Command, First),
+    (Running, First),
+    (Command, Second),
+    (Running, Second),
+    (Command, Rollback),
+    (Running, Rollback),
+];
+
+/// Where something goes.
+const FREEING: Reached = &[(Command, Second), (Running, Second), (Command, Rollback), (Running, Rollback)];
 
 #[test]
 fn every_point_of_the_program_is_reached_by_a_scenario() {
@@ -110,12 +130,42 @@ fn a_node_that_is_killed_while_it_sets_a_content_aside_serves_all_others() {
     let bad = |scenario: &Scenario| match scenario {
         BadRow => Some(ROW),
         BadFile => Some(LARGE),
-        First | Second => None,
+        First | Second | Rollback | Upgrade => None,
     };
     let cases = TABLE.iter().flat_map(|(point, _, reached)| reached.iter().map(move |(_, scenario)| (point, scenario)));
     let cases: Vec<_> = cases.filter_map(|(point, scenario)| Some((point, bad(scenario)?))).collect();
     assert!(cases.len() > 3, "only {} points", cases.len());
     wait::at_once(&cases, |(point, path)| die_at_quarantine(point, path));
+}
+
+#[test]
+fn a_command_that_is_killed_in_a_rollback_leaves_the_generation_before_it_or_the_new_one() {
+    roll_all_back(Command);
+}
+
+#[test]
+fn a_node_that_is_killed_in_a_rollback_leaves_the_generation_before_it_or_the_new_one() {
+    roll_all_back(Running);
+}
+
+#[test]
+fn a_command_that_is_killed_while_it_brings_an_old_store_up_to_date_leaves_it_old_or_new() {
+    let cases: Vec<_> = TABLE.iter().filter(|(_, _, reached)| reached.contains(&(Command, Upgrade))).collect();
+    assert_eq!(cases.len(), 2);
+    wait::at_once(&cases, |(point, ..)| {
+        let place = Place::new(Start::Published);
+        let (_, lines) = place.source(Size::Small, 1);
+        let old = "DROP TABLE keeps; ALTER TABLE publications DROP COLUMN rollback_of; PRAGMA user_version = 1;";
+        place.database().execute_batch(old).unwrap();
+        let output = place.run(&["status"], &[("HEADWATER_FAILPOINT", point)]);
+        assert_eq!(output.status.signal(), Some(9), "{point}: {output:?}");
+        let version: u32 = place.database().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        assert_eq!(version, if *point == "before-upgrade-commit" { 1 } else { 2 }, "{point}");
+        let node = Node::start(&place);
+        same(&client::pull(&node), &lines, point);
+        place.must(&["channel", "keep", "tree@1"]);
+        node.is_unharmed();
+    });
 }
 
 #[test]
@@ -129,6 +179,44 @@ fn run_all(who: Who, scenario: Scenario) {
     let cases: Vec<_> = TABLE.iter().filter(|(_, _, reached)| reached.contains(&(who, scenario))).collect();
     assert!(cases.len() > 14, "only {} points", cases.len());
     wait::at_once(&cases, |(point, head, _)| die_and_go_on(point, *head, who, scenario));
+}
+
+fn roll_all_back(who: Who) {
+    let cases: Vec<_> = TABLE.iter().filter(|(_, _, reached)| reached.contains(&(who, Rollback))).collect();
+    assert!(cases.len() > 12, "only {} points", cases.len());
+    wait::at_once(&cases, |(point, head, _)| die_in_rollback(point, *head, who));
+}
+
+/// Dies at `point` of a rollback to generation 1, and is looked at afterwards.
+fn die_in_rollback(point: &str, head: Head, who: Who) {
+    let what = format!("{who:?}, rollback, {point}");
+    let place = Place::new(Start::Published);
+    let (_, first) = place.source(Size::Small, 1);
+    place.must(&["channel", "keep", "tree@1"]);
+    let (source, second) = place.source(Size::Small, 2);
+    assert_eq!(place.import(&source), Some(2), "{what}");
+    let (order, environment) = (["channel", "rollback", "tree@1"], [("HEADWATER_FAILPOINT", point)]);
+    match who {
+        Command => assert_eq!(place.run(&order, &environment).status.signal(), Some(9), "{what}"),
+        Running => {
+            let mut node = Node::start_with(&place, &environment);
+            let code = place.run(&order, &[]).status.code();
+            // Once the head has moved, the answer may be on its way: a node sweeps after it.
+            assert!(code == Some(4) || (head == New && code == Some(0)), "{what}: {code:?}");
+            assert_eq!(node.ends().signal(), Some(9), "{what}");
+        }
+    }
+    let node = Node::start(&place);
+    assert_eq!(node.generation(), Some(if head == New { 3 } else { 2 }), "{what}");
+    same(&client::pull(&node), if head == New { &first } else { &second }, &what);
+    assert!(node.alarms().is_empty(), "{what}: {:?}", node.alarms());
+    place.must(&order);
+    assert_eq!(node.generation(), Some(3), "{what}: once more");
+    same(&client::pull(&node), &first, &format!("{what}: once more"));
+    place.must(&["channel", "release", "tree@1"]);
+    node.is_unharmed();
+    drop(node);
+    nothing_is_left_over(&place, &what);
 }
 
 /// Dies at `point`, and is looked at afterwards.
