@@ -91,7 +91,7 @@ fn main() -> anyhow::Result<()> {
     let dir = init_files(&stage.work, "node")?;
     let node = Server::headwater(&dir)?;
     run_one(&mut import(&dir, &source), LIMIT)?;
-    let copies = Copies::with_room(&stage, options)?;
+    let copies = Copies::with_room(&stage, &options)?;
     let mut sides = [Side::new("rsyncd", stock), Side::new("headwater", node)];
     for (file, clients) in [("one", 1), ("crowd", options.large_crowd)] {
         for number in 0..options.warm_up + options.rounds {
@@ -112,10 +112,10 @@ fn main() -> anyhow::Result<()> {
         sides.sort_by_key(|side| side.name != "rsyncd");
         remove(&copies.0)?;
     }
-    print(&sides, &machine, options, &copies.0)
+    print(&sides, &machine, &options, &copies.0)
 }
 
-fn print([stock, ours]: &[Side; 2], machine: &str, options: Options, copies: &Path) -> anyhow::Result<()> {
+fn print([stock, ours]: &[Side; 2], machine: &str, options: &Options, copies: &Path) -> anyhow::Result<()> {
     let mut table = Table::default();
     let crowd = |what: &str| format!("{} at once, {what}", options.large_crowd);
     table.row("one client, wall", Some(&stock.one.wall), &ours.one.wall, Target::Times(1.0));
@@ -143,7 +143,7 @@ fn print([stock, ours]: &[Side; 2], machine: &str, options: Options, copies: &Pa
 struct Copies(PathBuf);
 
 impl Copies {
-    fn with_room(stage: &Stage, options: Options) -> anyhow::Result<Copies> {
+    fn with_room(stage: &Stage, options: &Options) -> anyhow::Result<Copies> {
         let clients = u64::try_from(options.large_crowd)?;
         let needed = options.large.max(options.large / SHARE * clients) / 4 * 5;
         let room = |path: &Path| rustix::fs::statvfs(path).map_or(0, |found| found.f_bavail * found.f_frsize);

@@ -10,6 +10,7 @@ use super::logging;
 use super::start::Place;
 use crate::node::config::Sources;
 use crate::node::run::{RunOrder, run as serve};
+use crate::node::supervisor::Supervisor;
 
 /// Serves.
 pub(super) fn run(place: &Place, args: &RunArgs) -> anyhow::Result<()> {
@@ -18,7 +19,8 @@ pub(super) fn run(place: &Place, args: &RunArgs) -> anyhow::Result<()> {
     let config = sources.load()?;
     let relog = logging::start(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    let served = runtime.block_on(Box::pin(serve(RunOrder { sources, config, relog })));
+    let supervisor = Supervisor::of_process();
+    let served = runtime.block_on(Box::pin(serve(RunOrder { sources, config, relog, supervisor })));
     // What was cut may still hold a thread; the store survives the end of the process at any moment.
     runtime.shutdown_background();
     Ok(served?)

@@ -14,12 +14,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
-use super::config::{Environment, Sources};
+use super::config::{Environment, LogConfig, Sources};
 use super::demo_check;
 use super::error::{NodeError, file};
 use super::init::{InitOrder, init};
 use super::run::{Node, RunOrder, Signals};
 use super::sample_out::{Recipe, Size, write_sample};
+use super::supervisor::Supervisor;
 use crate::control::{Client, Compare, ImportOrder, ImportOutcome, ImportReport};
 use crate::names::ModuleName;
 
@@ -144,7 +145,9 @@ pub async fn demo(order: DemoOrder, show: &mut (dyn FnMut(DemoEvent) + Send)) ->
     };
     let config = sources.load()?;
     let stop = CancellationToken::new();
-    let node = Node::open(RunOrder { sources, config, relog: Box::new(|_| ()) }, stop.clone()).await?;
+    // Nobody waits for news of a demo, whoever started it.
+    let (relog, supervisor) = (Box::new(|_: &LogConfig| ()), Supervisor::default());
+    let node = Node::open(RunOrder { sources, config, relog, supervisor }, stop.clone()).await?;
     let address = node.addresses().first().copied().ok_or(NodeError::Stopping)?;
     let mut running = JoinSet::new();
     running.spawn(node.work(Some(signals), Duration::from_secs(1)));

@@ -118,6 +118,14 @@ pub enum NodeError {
         /// How many.
         missing: usize,
     },
+    /// A socket that was handed over is none that can be served on.
+    #[error("socket {at} that was handed over (LISTEN_FDS) cannot be used: {why}")]
+    Socket {
+        /// Which one, counted from 0.
+        at: usize,
+        /// What is wrong.
+        why: String,
+    },
     /// A loop of the node ended.
     #[error("{name} failed: {why}")]
     Loop {
@@ -165,6 +173,7 @@ impl NodeError {
             | NodeError::NoStamp { .. }
             | NodeError::Scrubbing
             | NodeError::ScrubEnded
+            | NodeError::Socket { .. }
             | NodeError::Stopping => Fault::Operator,
         }
     }
@@ -195,6 +204,7 @@ impl NodeError {
             }
             NodeError::NotInTopology { .. } => "make the name in headwater.toml one of the [[node]] tables".to_owned(),
             NodeError::Incomplete { .. } => "import the tree again: missing contents are taken in once more".to_owned(),
+            NodeError::Socket { .. } => "hand over listening TCP sockets only, or none".to_owned(),
             NodeError::Stopping => "try again when it runs".to_owned(),
             NodeError::NoStamp { .. } => "choose a later generation, or import the tree that is wanted".to_owned(),
             NodeError::Scrubbing => "wait for it; `headwater status` shows what it found".to_owned(),

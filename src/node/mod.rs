@@ -37,5 +37,6 @@ pub mod run;
 pub mod sample_out;
 pub mod scrub;
 mod scrubbing;
+pub mod supervisor;
 mod tasks;
 mod transfer_log;

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use super::config::Config;
 use super::publisher::Board;
 use crate::cascade;
-use crate::serve::{HostRules, ListingVisibility, Module, Published, ServeLimits};
+use crate::serve::{
+    Bucket, HostPattern, HostRules, ListingVisibility, Module, Ownership, Published, ServeLimits, Slots,
+};
 use crate::store::Keep;
 
 /// A message of the day is some lines; more is cut off.
@@ -21,30 +23,49 @@ const BATCH: usize = 2048;
 
 /// What is served from now on.
 pub(super) fn published(board: &Board, config: &Config, before: &Published) -> Published {
-    let slots = before.slots();
+    let (slots, buckets) = (before.slots(), before.buckets());
     let node = board.topology.node(&board.node);
     let modules = node.into_iter().flat_map(|node| board.topology.modules_on(node));
-    let modules = modules
-        .map(|module| Arc::new(served(module, board, slots.get(module.name.as_str()).cloned().unwrap_or_default())));
-    Published { modules: modules.collect(), motd: motd(config.motd.as_deref()), limits: limits(config) }
+    let modules = modules.map(|module| {
+        let name = module.name.as_str();
+        let slots = slots.get(name).cloned().unwrap_or_default();
+        let bucket = buckets.get(name).cloned().unwrap_or_default();
+        Arc::new(served(module, board, slots, bucket))
+    });
+    Published {
+        modules: modules.collect(),
+        motd: motd(config.motd.as_deref()),
+        limits: limits(config),
+        proxies: Vec::new(),
+    }
 }
 
-fn served(module: &cascade::Module, board: &Board, slots: crate::serve::Slots) -> Module {
+fn served(module: &cascade::Module, board: &Board, slots: Slots, bucket: Bucket) -> Module {
     let shown = board.channels.iter().find(|shown| shown.channel == module.channel);
     let path = module.path.as_path();
     Module {
         name: module.name.clone(),
         comment: module.comment.clone(),
         visibility: if module.list { ListingVisibility::Listed } else { ListingVisibility::Hidden },
-        hosts: HostRules { allow: module.hosts_allow.clone(), deny: module.hosts_deny.clone() },
+        hosts: HostRules { allow: patterns(&module.hosts_allow), deny: patterns(&module.hosts_deny) },
         max_connections: module.max_connections.and_then(|limit| usize::try_from(limit).ok()),
         timeout: module.timeout,
         motd: module.motd.clone().into_bytes(),
         transfer_log: module.transfer_log,
+        log_format: Arc::default(),
+        auth: None,
+        bwlimit: None,
+        bucket: bucket.at(None),
+        filters: Arc::default(),
+        ownership: Ownership::default(),
         path: if path.is_root() { Vec::new() } else { path.as_bytes().to_vec() },
         current: shown.and_then(|shown| shown.newest.as_ref()).map(|(_, current)| current.clone()),
         slots,
     }
+}
+
+fn patterns(networks: &[ipnet::IpNet]) -> Vec<HostPattern> {
+    networks.iter().copied().map(HostPattern::Network).collect()
 }
 
 /// The bounds of the serving side.
@@ -58,6 +79,7 @@ pub(super) fn limits(config: &Config) -> ServeLimits {
         idle: limits.idle,
         list_cache: usize::try_from(limits.memory).unwrap_or(usize::MAX),
         batch: BATCH,
+        ..ServeLimits::default()
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Everything that can be wrong is found before anything is started: configuration, topology, keys, store,
 //! addresses. On SIGTERM or Ctrl-C nothing new is accepted and running transfers get the drain time; a
-//! second signal cuts them. SIGHUP takes changed configuration in, as `headwater reload` does.
+//! second signal cuts them. SIGHUP takes changed configuration in, as `headwater reload` does. Whoever started the node,
+//! as systemd does, may hand over the sockets and is told when it serves, reloads and stops.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::error::NodeError;
 use super::give_back::give_back;
 use super::jobs;
 use super::publisher::{Board, Publisher};
+use super::supervisor::{Notifier, Supervisor};
 use super::tasks::Tasks;
 use super::transfer_log;
 use crate::control::{self, Request};
@@ -55,6 +57,8 @@ pub struct RunOrder {
     pub config: Config,
     /// Changes what is logged.
     pub relog: Relog,
+    /// Who started the node.
+    pub supervisor: Supervisor,
 }
 
 /// Runs a node until a signal ends it.
@@ -79,16 +83,20 @@ pub(super) struct Node {
     config: watch::Receiver<Arc<Config>>,
     stop: CancellationToken,
     socket: std::path::PathBuf,
+    notifier: Arc<Notifier>,
 }
 
 impl Node {
     /// Opens everything that a node needs.
     pub(super) async fn open(order: RunOrder, stop: CancellationToken) -> Result<Node, NodeError> {
-        let RunOrder { sources, config, relog } = order;
+        let RunOrder { sources, config, relog, supervisor } = order;
         let dir = sources.dir.clone();
         let config = Arc::new(config);
         let (publisher, (board, published), readers) = open_store(&dir, &config).await?;
-        let doors = Doors::open(&config.listen.rsync)?;
+        let doors = match supervisor.sockets()? {
+            Some(handed_over) => Doors::take(handed_over)?,
+            None => Doors::open(&config.listen.rsync)?,
+        };
         let addresses = doors.addresses();
         let socket = dir.join(SOCKET);
         let operators = control::bind(&socket)?;
@@ -96,9 +104,10 @@ impl Node {
         let (config_to, config) = watch::channel(config);
         let (log, lines) = TransferLog::new(transfer_log::QUEUE);
         let (bad_to, bad) = BadContents::new(ORDERS);
-        let tally = Tally::default();
+        let (tally, pins) = (Tally::default(), publisher.store.pins());
         let serving =
-            Serving { published, readers: readers.clone(), tally: tally.clone(), log: Some(log), bad: bad_to };
+            Serving { published, readers: readers.clone(), pins, tally: tally.clone(), log: Some(log), bad: bad_to };
+        let notifier = Arc::new(supervisor.notifier());
         let desk = Desk {
             publisher,
             board: Arc::new(board),
@@ -111,7 +120,7 @@ impl Node {
             listeners: addresses.clone(),
             started: clock::now(),
         };
-        Ok(Node { doors, addresses, operators, desk, serving, lines, bad, config, stop, socket })
+        Ok(Node { doors, addresses, operators, desk, serving, lines, bad, config, stop, socket, notifier })
     }
 
     /// Where rsync clients are served.
@@ -125,7 +134,7 @@ impl Node {
 
     /// Starts the loops and waits for their end.
     pub(super) async fn work(self, signals: Option<Signals>, drain: Duration) -> Result<(), NodeError> {
-        let Node { doors, addresses: _, operators, desk, serving, lines, bad, config, stop, socket } = self;
+        let Node { doors, addresses, operators, desk, serving, lines, bad, config, stop, socket, notifier } = self;
         let (requests_to, requests) = mpsc::channel(ORDERS);
         let mut tasks = Tasks::new(stop.clone());
         // The log's writer ends when the last connection is gone, which is after the stop.
@@ -139,7 +148,14 @@ impl Node {
                 if stop.is_cancelled() { Ok(()) } else { Err(NodeError::Stopping) }
             });
         }
+        let news = News {
+            notifier: notifier.clone(),
+            addresses,
+            published: serving.published.clone(),
+            tally: serving.tally.clone(),
+        };
         let serve_stop = stop.clone();
+        let until = after_drain.clone();
         tasks.start("rsync", async move {
             let result = serve(doors, serving, serve_stop, drain).await;
             after_drain.cancel();
@@ -152,10 +168,11 @@ impl Node {
         // The writer and its lock outlive all loops: no other node may sweep what a transfer still reads.
         let (keep, kept) = oneshot::channel();
         tasks.start("desk", desk::work(desk, requests, bad, desk_stop, keep));
+        tasks.start("news", news.tell(stop.clone(), until));
         let cut = CancellationToken::new();
         let mut watching = JoinSet::new();
         if let Some(signals) = signals {
-            watching.spawn(signals.watch(requests_to, stop, cut.clone()));
+            watching.spawn(signals.watch(requests_to, notifier, stop, cut.clone()));
         }
         let result = tokio::select! {
             result = tasks.finish(drain + GRACE) => result,
@@ -226,7 +243,13 @@ impl Signals {
     }
 
     /// The first SIGTERM or Ctrl-C cancels `stop`, the second one `cut`.
-    async fn watch(mut self, orders: mpsc::Sender<Request>, stop: CancellationToken, cut: CancellationToken) {
+    async fn watch(
+        mut self,
+        orders: mpsc::Sender<Request>,
+        notifier: Arc<Notifier>,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) {
         // A reload waits for the import that runs; a stop does not wait for the reload.
         let mut reloads = JoinSet::new();
         loop {
@@ -234,7 +257,7 @@ impl Signals {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
                 _ = self.hangup.recv() => {
-                    reloads.spawn(reload(orders.clone()));
+                    reloads.spawn(reload(orders.clone(), notifier.clone()));
                     continue;
                 }
                 Some(_) = reloads.join_next() => continue,
@@ -248,14 +271,79 @@ impl Signals {
     }
 }
 
-async fn reload(orders: mpsc::Sender<Request>) {
+async fn reload(orders: mpsc::Sender<Request>, notifier: Arc<Notifier>) {
     let (reply, answer) = oneshot::channel();
+    notifier.reloading();
     if orders.send(Request::Reload { reply }).await.is_err() {
         return;
     }
     match answer.await {
-        Ok(Ok(report)) => tracing::info!(changed = ?report.changed, at_restart = ?report.at_restart, "reloaded"),
-        Ok(Err(refusal)) => tracing::error!(%refusal, "reload; the configuration stays as it was"),
+        Ok(Ok(report)) => {
+            tracing::info!(changed = ?report.changed, at_restart = ?report.at_restart, "reloaded");
+            notifier.ready("reloaded");
+        }
+        Ok(Err(refusal)) => {
+            tracing::error!(%refusal, "reload; the configuration stays as it was");
+            // It serves on, and nobody is to wait for it.
+            notifier.ready("the last reload failed; the configuration stays as it was");
+        }
         Err(_) => tracing::warn!("the node stops; nothing was reloaded"),
+    }
+}
+
+/// Waits for the next life sign to be due; for ever, if nobody expects any.
+async fn beat(pulse: &mut Option<tokio::time::Interval>) {
+    match pulse {
+        Some(pulse) => {
+            pulse.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What whoever started the node is told while it runs.
+struct News {
+    notifier: Arc<Notifier>,
+    addresses: Vec<std::net::SocketAddr>,
+    published: watch::Receiver<Arc<Published>>,
+    tally: Tally,
+}
+
+impl News {
+    /// Tells it until the last connection has ended.
+    async fn tell(mut self, stop: CancellationToken, until: CancellationToken) -> Result<(), NodeError> {
+        let status = self.status();
+        self.notifier.ready(&status);
+        let mut pulse = self.notifier.life_signs().map(tokio::time::interval);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    self.notifier.stopping();
+                }
+                () = until.cancelled() => return Ok(()),
+                Ok(()) = self.published.changed(), if !stopping => {
+                    let status = self.status();
+                    self.notifier.status(&status);
+                }
+                () = beat(&mut pulse) => {
+                    let status = self.status();
+                    self.notifier.alive(&status);
+                }
+            }
+        }
+    }
+
+    fn status(&mut self) -> String {
+        let modules = self.published.borrow_and_update().modules.len();
+        let traffic = self.tally.read();
+        let doors: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let doors = if doors.is_empty() { "no address".to_owned() } else { doors.join(", ") };
+        format!(
+            "serving on {doors}; modules: {modules}; connections: {} now, {} in all",
+            traffic.open, traffic.accepted
+        )
     }
 }

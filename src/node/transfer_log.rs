@@ -1,4 +1,4 @@
-//! Writes the transfer log: date and time in UTC, then the line as `serve` made it.
+//! Writes the transfer log: the lines of `serve`, each in the form that its module has, with the time in UTC.
 //!
 //! The file is opened for appending when there is something to write and closed soon after, so that a
 //! rotated file needs no signal; a file that cannot be written costs lines, which are counted and said,
@@ -9,14 +9,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::config::Config;
-use crate::serve::{TransferLine, TransferLog};
+use crate::serve::{TransferLine, TransferLog, lost_line};
 
 /// Lines that may wait for the disk.
 pub(super) const QUEUE: usize = 8192;
@@ -60,19 +58,16 @@ fn append_to(path: &Path, text: &[u8]) -> io::Result<()> {
     OpenOptions::new().append(true).create(true).open(path)?.write_all(text)
 }
 
-/// The lines with their time in front, as rsyncd has it: `2026/01/31 12:00:00 [7] send …`.
+/// The lines as text, and how many are missing.
 fn render(lines: &[TransferLine], now: i64, lost: u64) -> String {
-    let time = Timestamp::from_second(now)
-        .unwrap_or_default()
-        .to_zoned(TimeZone::UTC)
-        .strftime("%Y/%m/%d %H:%M:%S")
-        .to_string();
     let mut text = String::new();
     for line in lines {
-        text.push_str(&format!("{time} {}\n", line.text()));
+        text.push_str(&line.text(now));
+        text.push('\n');
     }
-    if lost > 0 {
-        text.push_str(&format!("{time} [0] {lost} lines of this log were lost: the disk was too slow for them\n"));
+    if let Some(last) = lines.last().filter(|_| lost > 0) {
+        text.push_str(&lost_line(&last.format, lost, now));
+        text.push('\n');
     }
     text
 }
@@ -80,19 +75,22 @@ fn render(lines: &[TransferLine], now: i64, lost: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::LogFormat;
 
     #[test]
     fn lines_carry_the_time_as_rsyncd_writes_it() {
-        let line = TransferLine {
-            connection: 3,
-            client: "192.0.2.9:1".parse().expect("an address"),
-            module: "m".to_owned(),
-            path: b"a/b".to_vec(),
-            size: 5,
-        };
-        let text = render(&[line], 1_767_225_600, 2);
+        let text = render(&[TransferLine::example()], 1_767_225_600, 2);
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("2026/01/01 00:00:00 [3] send 192.0.2.9 [192.0.2.9] m () a/b 5"));
         assert!(lines.next().is_some_and(|line| line.contains("2 lines of this log were lost")));
+    }
+
+    #[test]
+    fn every_line_of_a_log_for_machines_is_an_object() {
+        let line = TransferLine { format: Arc::new(LogFormat::Json), ..TransferLine::example() };
+        let text = render(&[line], 1_767_225_600, 2);
+        let found: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!((&found[0]["path"], &found[1]["lines"]), (&"a/b".into(), &2.into()));
     }
 }

@@ -3,8 +3,11 @@
 //! A client that asks for a file a second time, or whose own sum disagrees, makes the node look; what is
 //! bad is reported once a sighting and answered with an error for that file only. Nothing is repaired here.
 
+use std::net::SocketAddr;
+
 use tokio::sync::mpsc;
 
+use super::view::shown;
 use crate::tree::ContentId;
 
 /// A content that could not be read, or that is not what its id says.
@@ -30,11 +33,17 @@ impl BadContents {
     }
 
     pub(crate) fn report(&self, bad: BadContent) {
-        tracing::error!(
-            content = %bad.content.short(), path = %String::from_utf8_lossy(&bad.path), reason = bad.reason,
-            "a stored content is bad: it is not served; import the tree again to mend it"
-        );
         // A full channel is no loss: the content stays bad, and the next request reports it again.
         let _ = self.0.try_send(bad);
+    }
+}
+
+impl BadContent {
+    /// Says it in the log, with how many of the client's finds were not said before.
+    pub(crate) fn tell(&self, client: SocketAddr, suppressed: u64) {
+        tracing::error!(
+            content = %self.content.short(), path = %shown(&self.path), reason = self.reason, %client, suppressed,
+            "a stored content is bad: it is not served; import the tree again to mend it"
+        );
     }
 }

@@ -9,9 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::admission::{self, Entry, Refused};
 use super::contents::Kit;
 use super::error::ServeError;
 use super::lanes::Asked;
@@ -20,11 +24,16 @@ use super::list_cache::Listed;
 use super::list_order::ListOrder;
 use super::listener::Shared;
 use super::listing::{Listing, NoList};
-use super::module_log::TransferLine;
-use super::pipe::{Event, Patience, Pipe};
-use super::published::{Current, ListingVisibility, Module, Published, ServeLimits, Slot};
+use super::log_limit::Lines;
+use super::pace::Bucket;
+use super::pipe::{Bounds, Event, Patience, Pipe};
+use super::published::{Current, ListingVisibility, Published, ServeLimits};
+use super::room::MINIMUM;
 use super::sending::{Done, Job};
+use super::sent::transfer_lines;
+use crate::wire::error::WireError;
 use crate::wire::sender::{FileList, ListRequest, ModuleTerms, Sender, SenderConfig, Step};
+use crate::wire::sums::SumKind;
 
 /// A client that may be silent for N seconds is given up after so many times N without progress.
 const PATIENCE_FACTOR: u32 = 3;
@@ -38,20 +47,29 @@ const CODE_PROTOCOL: i32 = 2;
 /// Exit code for trouble with files, here with ours (12.1).
 const CODE_FILES: i32 = 11;
 
+/// Random bytes of a challenge: twice what protocol 2.5 asks for.
+const CHALLENGE_BYTES: usize = 32;
+
 /// What a client was given at its module's name.
 struct Granted {
-    module: Arc<Module>,
+    entry: Entry,
     current: Arc<Current>,
-    /// Held until the connection ends.
-    _slot: Slot,
 }
 
 /// How a connection's opening ended.
 enum Opening {
     /// It gets a file list.
-    Granted(Granted, ListRequest),
+    Granted(Granted, Box<ListRequest>),
     /// It got all it asked for, or was refused.
     Over,
+}
+
+/// What came of a visit, for the log.
+pub(crate) enum Visit {
+    /// The client got what it asked for, as far as it wanted it.
+    Served,
+    /// It was turned away at its module's name.
+    Refused(Refused),
 }
 
 /// How a conversation ended, so that it can be closed as the client expects.
@@ -62,6 +80,13 @@ enum Parting {
     LastWord,
 }
 
+/// What a connection is served, and to whom.
+pub(crate) struct Served {
+    pub(crate) entry: Entry,
+    /// Whether clients check files by the sums that are stored.
+    pub(crate) stored_sums: bool,
+}
+
 pub(crate) struct Connection {
     shared: Arc<Shared>,
     /// As they were when the client came.
@@ -69,16 +94,21 @@ pub(crate) struct Connection {
     client: SocketAddr,
     number: u64,
     pipe: Pipe,
+    /// The module that it asked for.
+    asked: String,
+    refused: Option<Refused>,
+    /// Lines about bad contents that this client made us write.
+    lines: Lines,
 }
 
-/// Serves one client.
+/// Serves one client. `client` is whose connection it is, which behind a proxy is not the socket's other end.
 pub(crate) async fn talk(
     shared: Arc<Shared>,
     stream: TcpStream,
     client: SocketAddr,
     number: u64,
     seed: i32,
-) -> Result<(), ServeError> {
+) -> Result<Visit, ServeError> {
     // Small answers must not wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
     let (limits, motd) = {
@@ -86,15 +116,19 @@ pub(crate) async fn talk(
         (published.limits, published.motd.clone())
     };
     let patience = Patience { opening: Some(limits.handshake), idle: limits.idle, keepalive: None };
-    let pipe = Pipe::new(stream, client, shared.tally.clone(), patience);
-    let sender = Sender::new(SenderConfig { motd, seed, ..SenderConfig::default() });
-    let mut connection = Connection { shared, limits, client, number, pipe };
+    let bounds = Bounds { own: limits.buffer, all: limits.buffers, room: shared.room.clone() };
+    let pipe = Pipe::new(stream, client, shared.tally.clone(), patience, bounds);
+    let sender = Sender::new(SenderConfig { motd, seed, limits: limits.of_sender() });
+    let lines = Lines::new(Instant::now());
+    let mut connection =
+        Connection { shared, limits, client, number, pipe, asked: String::new(), refused: None, lines };
     let ended = connection.converse(Box::new(sender)).await;
+    let visit = connection.refused.take().map_or(Visit::Served, Visit::Refused);
     match ended {
-        Ok(Parting::Goodbye) => connection.pipe.close().await,
+        Ok(Parting::Goodbye) => connection.pipe.close().await.map(|()| visit),
         Ok(Parting::LastWord) => {
             connection.pipe.drain().await;
-            Ok(())
+            Ok(visit)
         }
         // What the client is to be told about it is queued.
         Err(error) => {
@@ -107,8 +141,14 @@ pub(crate) async fn talk(
 impl Connection {
     async fn converse(&mut self, mut sender: Box<Sender>) -> Result<Parting, ServeError> {
         match self.open(&mut sender).await {
-            Ok(Opening::Granted(granted, request)) => self.serve(sender, granted, request).await,
+            Ok(Opening::Granted(granted, request)) => self.serve(sender, granted, *request).await,
             Ok(Opening::Over) => Ok(Parting::LastWord),
+            Err(ServeError::Protocol { source: WireError::NoDigest, .. }) => {
+                let (module, line) = (std::mem::take(&mut self.asked), "no password digest in common".to_owned());
+                self.shared.tally.refuse();
+                self.refused = Some(Refused { module, line, cause: "auth_digest of the module".to_owned() });
+                Ok(Parting::LastWord)
+            }
             Err(error) => {
                 self.shared.tally.refuse();
                 Err(error)
@@ -140,33 +180,29 @@ impl Connection {
     }
 
     async fn open(&mut self, sender: &mut Sender) -> Result<Opening, ServeError> {
-        let mut granted = None;
+        let (mut knocking, mut granted) = (None, None);
         loop {
             match self.step(sender).await? {
                 Step::ListModules => sender.modules(&listed_modules(&self.published())),
-                Step::Module(name) => match self.admit(&name) {
-                    Ok(found) => {
-                        let module = &found.module;
-                        let timeout = module.timeout.and_then(|t| u32::try_from(t.as_secs()).ok());
-                        if !module.motd.is_empty() {
-                            sender.greet(&module.motd);
-                            sender.greet(b"\n");
-                        }
-                        sender.accept(ModuleTerms { timeout });
-                        granted = Some(found);
-                    }
-                    Err(line) => {
-                        self.shared.tally.refuse();
-                        tracing::info!(client = %self.client, module = %String::from_utf8_lossy(&name), line, "refused");
-                        sender.refuse(line.as_bytes());
-                    }
+                Step::Module(name) => match self.knock(sender, &name).await {
+                    Ok(entry) if entry.auth().is_some() => knocking = Some(entry),
+                    Ok(entry) => granted = self.grant(sender, entry).await,
+                    Err(refused) => self.refuse(sender, refused),
                 },
+                Step::Login(login) => {
+                    let Some(mut entry) = knocking.take() else {
+                        return Err(ServeError::Ending("a login without a challenge"));
+                    };
+                    match admission::login(&mut entry, &login) {
+                        Ok(()) => granted = self.grant(sender, entry).await,
+                        Err(refused) => self.refuse(sender, refused),
+                    }
+                }
                 Step::List(request) => {
                     let Some(granted) = granted else { return Err(ServeError::Ending("a list without a module")) };
-                    return Ok(Opening::Granted(granted, *request));
+                    return Ok(Opening::Granted(granted, request));
                 }
                 Step::Drain { .. } | Step::Finished(_) => return Ok(Opening::Over),
-                Step::Login(_) => return Err(ServeError::Ending("a login that nobody asked for")),
                 Step::Send(_) | Step::Wait => return Err(ServeError::Ending("a request without a list")),
             }
         }
@@ -177,28 +213,44 @@ impl Connection {
         self.shared.published.borrow().clone()
     }
 
-    /// The checks at a module's name, in the order of protocol 2.6; an error is the whole answer line.
-    fn admit(&self, name: &[u8]) -> Result<Granted, String> {
-        let published = self.published();
-        let shown = super::view::shown(name);
-        let unknown = || format!("@ERROR: Unknown module '{shown}'");
-        let module = published.module(name).ok_or_else(unknown)?;
-        let address = self.client.ip().to_canonical();
-        if !module.hosts.admit(address) {
-            return Err(match module.visibility {
-                ListingVisibility::Listed => format!("@ERROR: access denied to {shown} from {address} ({address})"),
-                ListingVisibility::Hidden => unknown(),
-            });
+    /// The checks up to the password; the module's message of the day; and the challenge, where there is a password.
+    async fn knock(&mut self, sender: &mut Sender, name: &[u8]) -> Result<Entry, Refused> {
+        let entry = admission::knock(&self.shared, self.client.ip().to_canonical(), name).await?;
+        self.asked.clone_from(&entry.name);
+        if !entry.module.motd.is_empty() {
+            sender.greet(&entry.module.motd);
+            sender.greet(b"\n");
         }
-        let limit = module.max_connections;
-        let slot = module.slots.take(limit).ok_or_else(|| {
-            format!("@ERROR: max connections ({}) reached -- try again later", limit.unwrap_or_default())
-        })?;
-        let current = module
-            .current
-            .clone()
-            .ok_or_else(|| format!("@ERROR: nothing is published in module {shown} yet -- try again later"))?;
-        Ok(Granted { module: module.clone(), current, _slot: slot })
+        if let Some(auth) = entry.auth() {
+            let mut random = [0; CHALLENGE_BYTES];
+            if SystemRandom::new().fill(&mut random).is_err() {
+                let line = "@ERROR: the server cannot make a challenge -- try again later".to_owned();
+                let cause = "the system has no random bytes".to_owned();
+                return Err(Refused { module: entry.name, line, cause });
+            }
+            sender.challenge(&STANDARD_NO_PAD.encode(random), auth.weakest);
+        }
+        Ok(entry)
+    }
+
+    /// Lets the client in, unless there is nothing to serve.
+    async fn grant(&mut self, sender: &mut Sender, entry: Entry) -> Option<Granted> {
+        match admission::current(&self.shared, &entry).await {
+            Ok(current) => {
+                sender.accept(ModuleTerms { timeout: entry.timeout() });
+                Some(Granted { entry, current })
+            }
+            Err(refused) => {
+                self.refuse(sender, refused);
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, sender: &mut Sender, refused: Refused) {
+        self.shared.tally.refuse();
+        sender.refuse(refused.line.as_bytes());
+        self.refused = Some(refused);
     }
 
     async fn serve(
@@ -207,7 +259,8 @@ impl Connection {
         granted: Granted,
         request: ListRequest,
     ) -> Result<Parting, ServeError> {
-        self.settle(&sender, &request);
+        self.settle(&sender, &request, &granted.entry);
+        let stored_sums = request.agreed.whole_sum == SumKind::Xxh128;
         let listing = match self.list(&mut sender, &granted, request).await? {
             Ok(listing) => listing,
             Err(NoList { code, text }) => {
@@ -216,6 +269,7 @@ impl Connection {
                 return Ok(Parting::LastWord);
             }
         };
+        self.pipe.lend(listing.messages.len() + listing.frames.len());
         sender.list(FileList {
             frames: vec![listing.messages.clone(), listing.frames.clone()],
             messages: Vec::new(),
@@ -224,27 +278,29 @@ impl Connection {
             total_size: listing.total_size,
             build: listing.build,
         });
-        let Granted { module, current, _slot } = granted;
-        let log = module.transfer_log && self.shared.log.is_some();
+        let Granted { entry, current } = granted;
+        let log = entry.module.transfer_log && self.shared.log.is_some();
         // The bytes of the list live on in the queue until they are written, and no longer.
         let index = listing.index.clone();
         drop(listing);
         let bursts = if self.pipe.is_paced() { Bursts::Never } else { Bursts::Allowed };
-        let job = Job::new(sender, current, index, module.path.clone(), log, bursts);
-        self.transfer(job, &module).await
+        let job = Job::new(sender, current, index, entry.module.path.clone(), log, bursts);
+        self.transfer(job, &Served { entry, stored_sums }).await
     }
 
-    /// From here on the client's own wishes count: timeout and bandwidth.
-    fn settle(&mut self, sender: &Sender, request: &ListRequest) {
+    /// From here on the client's own wishes count: timeout and bandwidth. Of two rates the smaller one holds.
+    fn settle(&mut self, sender: &Sender, request: &ListRequest, entry: &Entry) {
         let patience = &mut self.pipe.patience;
         patience.opening = None;
         if let Some(seconds) = sender.timeout().map(u64::from) {
             patience.keepalive = Some(Duration::from_secs(seconds.div_ceil(2)));
             patience.idle = patience.idle.min(Duration::from_secs(seconds) * PATIENCE_FACTOR);
         }
-        if let Some(kib) = request.options.bwlimit.filter(|kib| *kib > 0) {
-            self.pipe.set_pace(u64::from(kib) << 10);
+        let wished = request.options.bwlimit.filter(|kib| *kib > 0).map(|kib| u64::from(kib) << 10);
+        if let Some(rate) = wished.into_iter().chain(entry.module.bwlimit).min() {
+            self.pipe.keep_pace(Bucket::default().at(Some(rate)));
         }
+        self.pipe.keep_pace(entry.module.bucket.clone());
     }
 
     /// Gets the file list, keeping the client alive meanwhile.
@@ -255,8 +311,8 @@ impl Connection {
         request: ListRequest,
     ) -> Result<Listed, ServeError> {
         let order = ListOrder {
-            module: granted.module.name.as_str().to_owned(),
-            root: granted.module.path.clone(),
+            module: granted.entry.name.clone(),
+            root: granted.entry.module.path.clone(),
             options: request.options.list_options(),
             format: request.format,
             filters: request.filters,
@@ -279,7 +335,7 @@ impl Connection {
     }
 
     /// Requests and replies, to the end of the session.
-    async fn transfer(&mut self, mut job: Job, module: &Module) -> Result<Parting, ServeError> {
+    async fn transfer(&mut self, mut job: Job, served: &Served) -> Result<Parting, ServeError> {
         loop {
             if self.pipe.is_full() {
                 self.turn(&mut job.sender).await?;
@@ -306,23 +362,31 @@ impl Connection {
                     return Err(ServeError::Ending("a second request line"));
                 }
             }
-            job = self.answer(job, module).await?;
+            job = self.answer(job, served).await?;
         }
     }
 
     /// Answers until the client is to read, on blocking threads; the client is kept alive meanwhile.
-    async fn answer(&mut self, mut job: Job, module: &Module) -> Result<Job, ServeError> {
+    async fn answer(&mut self, mut job: Job, served: &Served) -> Result<Job, ServeError> {
         while !job.is_idle() && !self.pipe.is_full() {
-            if job.bursts() {
+            // A reload may have given the module a rate meanwhile.
+            if job.bursts() && !self.pipe.is_paced() {
                 if !self.pipe.is_flushed() {
                     break;
                 }
                 if let Asked::Made(done) = self.shared.lanes.burst(&mut self.pipe, &mut job).await? {
-                    self.account(&mut job, done, module);
+                    self.account(&mut job, done, served);
                     self.pipe.push(&mut job.sender)?;
                     continue;
                 }
             }
+            job.budget = self.pipe.budget();
+            let next = job.next_bytes();
+            // What is made at once is counted before it is there, so that thousands cannot begin together.
+            let _room = match next > MINIMUM {
+                true => Some(self.pipe.room_for(&mut job.sender, next).await?),
+                false => None,
+            };
             let lease = match self.pipe.meanwhile(&mut job.sender, self.shared.readers.lease()).await? {
                 Ok(lease) => lease,
                 Err(error) => {
@@ -337,28 +401,23 @@ impl Connection {
             };
             let (back, done) = lease.run(work).await.map_err(|error| error.for_client(self.client))?;
             job = back;
-            self.account(&mut job, done, module);
+            self.account(&mut job, done, served);
             self.pipe.push(&mut job.sender)?;
             self.pipe.keep_alive_if_due(&mut job.sender)?;
         }
         Ok(job)
     }
 
-    fn account(&self, job: &mut Job, done: Done, module: &Module) {
+    fn account(&mut self, job: &mut Job, done: Done, served: &Served) {
         self.shared.tally.files(done.files);
         for bad in done.bad {
+            if let Some(suppressed) = self.lines.admit(Instant::now(), self.limits.log_lines) {
+                bad.tell(self.client, suppressed);
+            }
             self.shared.bad.report(bad);
         }
         if let Some(log) = &self.shared.log {
-            for sent in done.sent {
-                log.write(TransferLine {
-                    connection: self.number,
-                    client: self.client,
-                    module: module.name.as_str().to_owned(),
-                    path: sent.path,
-                    size: sent.size,
-                });
-            }
+            transfer_lines(self.number, self.client, job, served, done.sent).for_each(|line| log.write(line));
         }
         if let Some(ndx) = done.illegal {
             job.requests.clear();

@@ -20,6 +20,14 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
+    /// A socket that was handed over could not be used.
+    #[error("take over the socket at {address}: {source}")]
+    TakeOver {
+        /// Where it listens.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// The connection broke.
     #[error("{attempt} {client}: {source}")]
     Socket {
@@ -68,7 +76,7 @@ impl ServeError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            ServeError::Listen { .. } => Fault::Operator,
+            ServeError::Listen { .. } | ServeError::TakeOver { .. } => Fault::Operator,
             ServeError::Socket { .. } | ServeError::Protocol { .. } | ServeError::Patience { .. } => Fault::Client,
             ServeError::Store { .. } | ServeError::Question(_) | ServeError::Ending(_) => Fault::Local,
         }

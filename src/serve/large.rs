@@ -11,14 +11,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::sending::{Done, IO_ERROR, Job, Wanted};
+use super::sending::{Basis, Done, IO_ERROR, Job, Wanted};
 use super::splice::End;
 use crate::store::Reader;
 use crate::tree::{ContentHasher, ContentId};
 use crate::wire::sender::{Attempt, Bulk, Request};
 
 /// How much of a large file is read at a time.
-const PIECE_BYTES: usize = 256 << 10;
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// Pieces that are hashed in one go.
 const PIECES_HASHED: u32 = 8;
@@ -39,6 +39,7 @@ pub(crate) struct Large {
     /// Up to here it was read.
     at: u64,
     xxh128: [u8; 16],
+    basis: Basis,
     stage: Stage,
 }
 
@@ -81,7 +82,8 @@ impl Job {
         }
         // It is read from its start to its end; a hint that is not taken costs nothing.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-        let mut large = Large { file: Arc::new(file), entry, size, at: 0, xxh128, stage: Stage::Fed };
+        let (file, basis) = (Arc::new(file), Basis::of(&request));
+        let mut large = Large { file, entry, size, at: 0, xxh128, basis, stage: Stage::Fed };
         if request.attempt() == Attempt::Again && !self.checked.contains(&entry) {
             large.stage = Stage::Checking(Doubt { request, id, hasher: Box::default() });
             self.large = Some(large);
@@ -139,7 +141,7 @@ impl Job {
 
     fn feed_piece(&mut self, mut large: Large, buffer: &mut [u8], done: &mut Done) {
         match read_piece(&large.file, large.at, large.size, buffer) {
-            Ok([]) => self.end(large.entry, large.size, &large.xxh128, done),
+            Ok([]) => self.end(large.entry, large.basis, large.xxh128, done),
             Ok(bytes) => {
                 self.sender.feed(bytes);
                 large.at += count(bytes.len());
@@ -175,7 +177,7 @@ impl Job {
         let Some(mut large) = self.large.take() else { return Ok(done) };
         large.at += data;
         match end {
-            End::Whole => self.end(large.entry, large.size, &large.xxh128, &mut done),
+            End::Whole => self.end(large.entry, large.basis, large.xxh128, &mut done),
             End::Unreadable(error) => self.abandon(large.entry, &error, &mut done),
             End::Broken(error) => return Err(error),
             End::Unfit => {

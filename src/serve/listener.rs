@@ -1,36 +1,32 @@
-//! The daemon: accepts on every listen address, keeps the limits, owns every connection.
+//! The daemon: opens or takes over its doors, accepts at every one, and owns all that serving needs.
 //!
-//! One task owns all connections, so that a stop can wait for them and the counts need no lock. Over a
-//! limit a client gets the greeting and the line that rsyncd would send, and the others go on. On stop
-//! nothing new is accepted; what runs may finish within the drain time and is cut after it.
+//! One task owns all connections, so that a stop can wait for them. On stop nothing new is accepted; what runs may
+//! finish within the drain time and is cut after it. A socket that was handed over is one like those that are opened
+//! here: whoever made it chose its address.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::bad_content::BadContents;
-use super::connection::talk;
 use super::contents::Readers;
 use super::error::ServeError;
+use super::guests::Guests;
 use super::lanes::Lanes;
 use super::list_cache::ListCache;
+use super::lookup::Names;
 use super::module_log::TransferLog;
-use super::pipe::{Patience, Pipe};
+use super::older::OlderGenerations;
 use super::published::Published;
+use super::room::Room;
 use super::tally::Tally;
-use crate::fault::Fault;
-use crate::wire::sender::{Sender, SenderConfig};
-
-/// Clients that are being told that there is no room; more are closed without a word.
-const TURNED_AWAY: usize = 128;
+use crate::store::Pins;
 
 /// A pause after an accept that failed, as when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -45,6 +41,8 @@ pub struct Serving {
     pub published: watch::Receiver<Arc<Published>>,
     /// Read connections to the store.
     pub readers: Readers,
+    /// The pins of that store, for generations that are not the newest.
+    pub pins: Pins,
     /// Counters for `status`.
     pub tally: Tally,
     /// Where transfers are logged, if anywhere.
@@ -62,6 +60,9 @@ pub(crate) struct Shared {
     pub(crate) tally: Tally,
     pub(crate) log: Option<TransferLog>,
     pub(crate) bad: BadContents,
+    pub(crate) names: Names,
+    pub(crate) older: OlderGenerations,
+    pub(crate) room: Room,
 }
 
 /// Open listen sockets.
@@ -71,9 +72,23 @@ pub struct Doors(Vec<TcpListener>);
 impl Doors {
     /// Opens every address, or none: an address that is taken is the operator's to solve.
     pub fn open(addresses: &[SocketAddr]) -> Result<Doors, ServeError> {
-        let open =
-            |address: &SocketAddr| listen(*address).map_err(|source| ServeError::Listen { address: *address, source });
+        let open = |address: &SocketAddr| {
+            // `::` takes IPv4 clients too, unless they have a door of their own.
+            let other = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            let families = if addresses.contains(&other) { Families::Own } else { Families::Both };
+            listen(*address, families).map_err(|source| ServeError::Listen { address: *address, source })
+        };
         Ok(Doors(addresses.iter().map(open).collect::<Result<_, _>>()?))
+    }
+
+    /// Takes over sockets that listen already.
+    pub fn take(listeners: Vec<std::net::TcpListener>) -> Result<Doors, ServeError> {
+        let take = |listener: std::net::TcpListener| {
+            let address = listener.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+            let taken = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+            taken.map_err(|source| ServeError::TakeOver { address, source })
+        };
+        Ok(Doors(listeners.into_iter().map(take).collect::<Result<_, _>>()?))
     }
 
     /// The addresses that are open, with the ports that the system chose.
@@ -82,11 +97,18 @@ impl Doors {
     }
 }
 
+/// Which clients an IPv6 socket takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Families {
+    Own,
+    Both,
+}
+
 /// Opens one address. `::` means every address, so it is `0.0.0.0` on a machine without IPv6.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    match listen_at(address) {
+fn listen(address: SocketAddr, families: Families) -> std::io::Result<TcpListener> {
+    match listen_at(address, families) {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && lacks_family(&error) => {
-            listen_at((Ipv4Addr::UNSPECIFIED, address.port()).into())
+            listen_at((Ipv4Addr::UNSPECIFIED, address.port()).into(), families)
         }
         opened => opened,
     }
@@ -97,18 +119,24 @@ fn lacks_family(error: &std::io::Error) -> bool {
     [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-fn listen_at(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn listen_at(address: SocketAddr, families: Families) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    if address.is_ipv6() && families == Families::Own {
+        rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
 /// Serves until `stop`, then lets running transfers finish for at most `drain`.
 pub async fn serve(doors: Doors, serving: Serving, stop: CancellationToken, drain: Duration) -> Result<(), ServeError> {
-    let Serving { published, readers, tally, log, bad } = serving;
+    let Serving { published, readers, pins, tally, log, bad } = serving;
     let (lists, cache) = ListCache::new(readers.clone());
-    let shared = Arc::new(Shared { published, readers, lists, lanes: Lanes::default(), tally, log, bad });
+    let (names, look_up) = Names::of_system();
+    let (older, load) = OlderGenerations::new(readers.clone(), pins);
+    let (room, lanes) = (Room::default(), Lanes::default());
+    let shared = Arc::new(Shared { published, readers, lists, lanes, tally, log, bad, names, older, room });
     let (arrivals, mut arrived) = mpsc::channel(64);
     let mut acceptors = JoinSet::new();
     for listener in doors.0 {
@@ -116,15 +144,17 @@ pub async fn serve(doors: Doors, serving: Serving, stop: CancellationToken, drai
     }
     let mut keeper = JoinSet::new();
     keeper.spawn(cache);
+    keeper.spawn(look_up);
+    keeper.spawn(load);
     let mut guests = Guests::new(shared);
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(ended) = guests.tasks.join_next_with_id() => guests.left(ended),
-            Some(_) = keeper.join_next() => return Err(ServeError::Ending("the file list cache has stopped")),
+            event = guests.event() => guests.take(event),
+            Some(_) = keeper.join_next() => return Err(ServeError::Ending("what connections share has stopped")),
             Some(_) = acceptors.join_next() => return Err(ServeError::Ending("a listen address has failed")),
-            Some((stream, client)) = arrived.recv() => guests.welcome(stream, client),
+            Some((stream, peer)) = arrived.recv() => guests.arrive(stream, peer),
         }
     }
     // Who was accepted and not yet welcomed is closed now, not after the others.
@@ -148,121 +178,6 @@ async fn accept(listener: TcpListener, arrivals: mpsc::Sender<(TcpStream, Socket
             Err(error) => {
                 tracing::warn!(%error, "accept a connection; raise the limit of open files if this repeats");
                 sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// The open connections, by address.
-struct Guests {
-    shared: Arc<Shared>,
-    tasks: JoinSet<Result<(), ServeError>>,
-    addresses: HashMap<Id, IpAddr>,
-    counts: HashMap<IpAddr, usize>,
-    turned_away: usize,
-    number: u64,
-    random: SystemRandom,
-}
-
-impl Guests {
-    fn new(shared: Arc<Shared>) -> Guests {
-        let (addresses, counts) = (HashMap::new(), HashMap::new());
-        Guests {
-            shared,
-            tasks: JoinSet::new(),
-            addresses,
-            counts,
-            turned_away: 0,
-            number: 0,
-            random: SystemRandom::new(),
-        }
-    }
-
-    fn welcome(&mut self, stream: TcpStream, client: SocketAddr) {
-        let limits = self.shared.published.borrow().limits;
-        let address = client.ip().to_canonical();
-        let from_there = self.counts.get(&address).copied().unwrap_or_default();
-        if self.addresses.len() >= limits.connections {
-            return self.turn_away(stream, client, limits.connections);
-        }
-        if from_there >= limits.per_client {
-            return self.turn_away(stream, client, limits.per_client);
-        }
-        self.number += 1;
-        let (shared, number, seed) = (self.shared.clone(), self.number, self.seed());
-        let task = self.tasks.spawn(async move {
-            let _open = shared.tally.accept();
-            // The state machine of a connection is large; one allocation keeps the task small.
-            Box::pin(talk(shared.clone(), stream, client, number, seed)).await
-        });
-        self.addresses.insert(task.id(), address);
-        *self.counts.entry(address).or_default() += 1;
-    }
-
-    /// A checksum seed that no client can guess: 31 random bits, of which zero would mean none.
-    fn seed(&self) -> i32 {
-        let mut bytes = [0; 4];
-        match self.random.fill(&mut bytes) {
-            Ok(()) => (i32::from_le_bytes(bytes) & i32::MAX).max(1),
-            Err(_) => 1,
-        }
-    }
-
-    fn turn_away(&mut self, stream: TcpStream, client: SocketAddr, limit: usize) {
-        self.shared.tally.refuse();
-        if self.turned_away >= TURNED_AWAY {
-            return;
-        }
-        self.turned_away += 1;
-        tracing::info!(%client, limit, "refused: too many connections");
-        let tally = self.shared.tally.clone();
-        self.tasks.spawn(async move {
-            let mut sender = Sender::new(SenderConfig::default());
-            sender.refuse(format!("@ERROR: max connections ({limit}) reached -- try again later").as_bytes());
-            let patience = Patience { opening: None, idle: Duration::from_secs(2), keepalive: None };
-            let mut pipe = Pipe::new(stream, client, tally, patience);
-            pipe.push(&mut sender)?;
-            pipe.drain().await;
-            Ok(())
-        });
-    }
-
-    fn left(&mut self, ended: Result<(Id, Result<(), ServeError>), tokio::task::JoinError>) {
-        let id = match &ended {
-            Ok((id, _)) => *id,
-            Err(error) => error.id(),
-        };
-        match self.addresses.remove(&id) {
-            None => self.turned_away = self.turned_away.saturating_sub(1),
-            Some(address) => {
-                if let Some(count) = self.counts.get_mut(&address) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.counts.remove(&address);
-                    }
-                }
-            }
-        }
-        match ended {
-            Ok((_, Err(error))) if error.fault() == Fault::Client => tracing::debug!(%error, "connection ended"),
-            Ok((_, Err(error))) => tracing::error!(%error, "connection failed"),
-            Err(error) if error.is_panic() => tracing::error!(%error, "a connection's task failed; the others go on"),
-            Ok((_, Ok(()))) | Err(_) => {}
-        }
-    }
-
-    async fn drain(mut self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        while !self.tasks.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match timeout(left, self.tasks.join_next_with_id()).await {
-                Ok(Some(ended)) => self.left(ended),
-                Ok(None) => return,
-                Err(_) => {
-                    tracing::warn!(connections = self.tasks.len(), "the drain time is over: cutting what still runs");
-                    self.tasks.shutdown().await;
-                    return;
-                }
             }
         }
     }

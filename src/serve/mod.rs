@@ -1,8 +1,8 @@
 //! The mouth that gives: the rsync daemon around `wire`, answered from a snapshot in memory.
 //!
 //! ```text
-//! listener ──accept──► connection ──bytes──► wire::sender::Sender ──steps──► connection
-//!                        │ Module   published: hosts, slots, the pinned snapshot
+//! listener ──accept──► guests ─► connection ──bytes──► wire::sender::Sender ──steps──► connection
+//!                        │ Module   admission: hosts, places, passwords, the pinned snapshot
 //!                        │ List     list_cache ─► view (which entries) ─► listing (encoded once)
 //!                        │ Send     sending ─► contents: neighbours in one range read
 //!                        │                  └► large ─► lanes ─► splice: page cache to socket
@@ -14,12 +14,14 @@
 //! outside a snapshot. Deliberately absent: uploads, and any look at the disk's directories.
 
 mod account;
+mod admission;
 mod arguments;
 mod bad_content;
 mod connection;
 mod contents;
 mod effort;
 mod error;
+mod guests;
 mod hosts;
 mod lanes;
 mod large;
@@ -27,12 +29,23 @@ mod list_cache;
 mod list_order;
 mod listener;
 mod listing;
+mod log_format;
+mod log_limit;
+mod lookup;
 mod module_log;
+mod older;
+mod pace;
 mod pipe;
+mod proxy;
 mod published;
 mod resolve;
+mod room;
+mod secrets;
 mod selection;
 mod sending;
+mod sent;
+#[cfg(test)]
+mod settings_tests;
 mod splice;
 mod tally;
 #[cfg(test)]
@@ -42,8 +55,14 @@ mod view;
 pub use bad_content::{BadContent, BadContents};
 pub use contents::Readers;
 pub use error::ServeError;
-pub use hosts::HostRules;
+pub use hosts::{HostPattern, HostRules};
 pub use listener::{Doors, Serving, serve};
+pub use log_format::{DEFAULT_FORMAT, LogFormat, LogFormatError, lost_line};
 pub use module_log::{TransferLine, TransferLog};
-pub use published::{Current, ListingVisibility, Module, Published, ServeLimits, Slots};
+pub use pace::Bucket;
+pub use published::{Current, ListingVisibility, Module, Ownership, Published, ServeLimits, Slots};
+pub use secrets::{Auth, AuthUser, Grant, Secrets, SecretsMistake};
 pub use tally::{Tally, Traffic};
+
+pub use crate::wire::filter::Filters;
+pub use crate::wire::greeting::PasswordDigest;

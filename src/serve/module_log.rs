@@ -1,8 +1,8 @@
-//! The transfer log: one line a file that was sent, in stock rsyncd's default format.
+//! The transfer log: what is known of a file that was sent, and the way to the one who writes it down.
 //!
 //! Lines go through a bounded channel to one writer, so that a slow disk never holds up a connection;
-//! lines that do not fit are counted and named in one line later. The text is made here, the time is
-//! put in front by the writer.
+//! lines that do not fit are counted and named in one line later. How a line looks is the module's format; the
+//! writer fills it in, since it knows the time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,31 +10,49 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
-use super::view::shown;
+use super::log_format::LogFormat;
 
 /// One sent file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferLine {
     /// Number of the connection, where rsyncd has its process id.
     pub connection: u64,
-    /// Who got it.
+    /// Who got it; behind a proxy, whom that announced.
     pub client: SocketAddr,
-    /// Through which module.
+    /// Who logged in; empty: nobody had to.
+    pub user: Vec<u8>,
+    /// Through which module, as the client named it.
     pub module: String,
-    /// Its path in the transfer.
+    /// The module's directory inside its channel; empty: the whole.
+    pub root: Vec<u8>,
+    /// Its path from the module's root.
     pub path: Vec<u8>,
     /// Its size in bytes.
     pub size: u64,
+    /// Bytes that went out for it, after delta and compression.
+    pub wire_bytes: u64,
+    /// Bytes of block sums that the client sent for it, their header included.
+    pub sum_bytes: u64,
+    /// Its permissions.
+    pub mode: u32,
+    /// When it was modified, in seconds since 1970.
+    pub mtime: i64,
+    /// The owner that it is listed with.
+    pub uid: u32,
+    /// The group that it is listed with.
+    pub gid: u32,
+    /// The sum over the whole file, where it is known without hashing.
+    pub checksum: Option<[u8; 16]>,
+    /// What the client said of its own copy (protocol 9.1).
+    pub item_flags: u16,
+    /// How the line is to look.
+    pub format: Arc<LogFormat>,
 }
 
 impl TransferLine {
-    /// The line after date and time: `[pid] send host [address] module (user) path size`.
-    ///
-    /// Names are not looked up, so the host is the address again; nobody logs in yet, so the user is empty.
-    pub fn text(&self) -> String {
-        let address = self.client.ip().to_canonical();
-        let TransferLine { connection, module, path, size, .. } = self;
-        format!("[{connection}] send {address} [{address}] {module} () {} {size}", shown(path))
+    /// The line as it is written at `time`, in seconds since 1970, without its end.
+    pub fn text(&self, time: i64) -> String {
+        self.format.render(self, time)
     }
 }
 
@@ -65,33 +83,39 @@ impl TransferLog {
 }
 
 #[cfg(test)]
+impl TransferLine {
+    /// A line of a small file, for tests.
+    pub(crate) fn example() -> TransferLine {
+        TransferLine {
+            connection: 3,
+            client: SocketAddr::from(([192, 0, 2, 9], 1)),
+            user: Vec::new(),
+            module: "m".to_owned(),
+            root: Vec::new(),
+            path: b"a/b".to_vec(),
+            size: 5,
+            wire_bytes: 30,
+            sum_bytes: 0,
+            mode: 0o644,
+            mtime: 0,
+            uid: 0,
+            gid: 0,
+            checksum: None,
+            item_flags: 0x8000,
+            format: Arc::default(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_line_reads_as_rsyncd_writes_it_and_hides_control_characters() {
-        let line = TransferLine {
-            connection: 7,
-            client: "[::ffff:192.0.2.1]:4000".parse().expect("an address"),
-            module: "gentoo-portage".to_owned(),
-            path: b"a\nb/c".to_vec(),
-            size: 12,
-        };
-        assert_eq!(line.text(), "[7] send 192.0.2.1 [192.0.2.1] gentoo-portage () a\\nb/c 12");
-    }
-
-    #[test]
     fn lines_that_do_not_fit_are_counted() {
         let (log, _keep) = TransferLog::new(1);
-        let line = TransferLine {
-            connection: 1,
-            client: "127.0.0.1:1".parse().expect("an address"),
-            module: "m".to_owned(),
-            path: b"p".to_vec(),
-            size: 0,
-        };
-        log.write(line.clone());
-        log.write(line);
+        log.write(TransferLine::example());
+        log.write(TransferLine::example());
         assert_eq!((log.take_lost(), log.take_lost()), (1, 0));
     }
 }

@@ -1,8 +1,8 @@
 //! The socket of one connection: what is to be written, how long one waits, how fast one may go.
 //!
 //! Output is a queue of byte chunks, most of them shared with other connections, written with vectored
-//! writes. Reading stops while much output is queued, so what a client can make us hold is bounded from
-//! both sides. Patience is counted in progress: bytes that arrive, or bytes of substance that leave;
+//! writes. Reading and making stop while much output is queued here, or on all connections together, so what a client can
+//! make us hold is bounded from both sides. Patience is counted in progress: bytes that arrive, or bytes of substance that leave;
 //! keep-alives are no progress, so a client that vanished is noticed (protocol 11.1). It runs only while the
 //! client owes something: it is to send, or to read what is queued; never while it waits for us.
 
@@ -19,11 +19,10 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::ServeError;
+use super::pace::{Allowed, Bucket, Pace};
+use super::room::{Room, Share};
 use super::tally::Tally;
 use crate::wire::sender::Sender;
-
-/// No more is read or made while this much waits to be written.
-pub(crate) const HIGH_WATER: usize = 1 << 20;
 
 /// What a queued chunk takes beside its bytes, so that a queue of tiny ones is bounded too.
 const CHUNK_OVERHEAD: usize = 128;
@@ -64,11 +63,15 @@ pub(crate) struct Patience {
     pub(crate) keepalive: Option<Duration>,
 }
 
-/// A byte rate that is kept on average over a tenth of a second.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    bytes_per_second: u64,
-    next: Instant,
+/// How much may wait to be written before no more is read or made.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    /// On this connection, in bytes.
+    pub(crate) own: usize,
+    /// On all connections, in bytes.
+    pub(crate) all: usize,
+    /// Where all of them count.
+    pub(crate) room: Room,
 }
 
 pub(crate) struct Pipe {
@@ -77,48 +80,78 @@ pub(crate) struct Pipe {
     tally: Tally,
     output: VecDeque<Bytes>,
     queued: usize,
+    /// How many of the queued bytes belong to a list that connections share.
+    lent: usize,
+    bounds: Bounds,
+    share: Share,
     /// How many bytes at the front of the output are a keep-alive.
     hollow: usize,
     buffer: Box<[u8]>,
     pub(crate) patience: Patience,
-    pace: Option<Pace>,
+    pace: Pace,
     began: Instant,
     last_progress: Instant,
     last_write: Instant,
 }
 
 impl Pipe {
-    pub(crate) fn new(stream: TcpStream, client: SocketAddr, tally: Tally, patience: Patience) -> Pipe {
+    pub(crate) fn new(stream: TcpStream, client: SocketAddr, tally: Tally, patience: Patience, bounds: Bounds) -> Pipe {
         let now = Instant::now();
+        let share = bounds.room.share();
         Pipe {
             stream,
             client,
             tally,
             output: VecDeque::new(),
             queued: 0,
+            lent: 0,
+            bounds,
+            share,
             hollow: 0,
             buffer: vec![0; READ_BYTES].into(),
             patience,
-            pace: None,
+            pace: Pace::default(),
             began: now,
             last_progress: now,
             last_write: now,
         }
     }
 
-    /// Limits the rate at which bytes leave.
-    pub(crate) fn set_pace(&mut self, bytes_per_second: u64) {
-        self.pace = Some(Pace { bytes_per_second: bytes_per_second.max(1), next: Instant::now() });
+    /// Limits the rate at which bytes leave, beside the limits that are kept already.
+    pub(crate) fn keep_pace(&mut self, bucket: Bucket) {
+        self.pace.keep(bucket);
     }
 
     /// Whether so much waits to be written that nothing more should be made.
     pub(crate) fn is_full(&self) -> bool {
-        self.queued + self.output.len() * CHUNK_OVERHEAD >= HIGH_WATER
+        self.queued + self.output.len() * CHUNK_OVERHEAD >= self.bounds.own || !self.share.has_room(self.bounds.all)
+    }
+
+    /// Says that so many of the bytes that are pushed next are shared with other connections.
+    pub(crate) fn lend(&mut self, bytes: usize) {
+        self.lent += bytes;
+    }
+
+    /// Waits until so many bytes more may be made; what is returned holds their place until they are pushed.
+    pub(crate) async fn room_for(&mut self, sender: &mut Sender, bytes: usize) -> Result<Share, ServeError> {
+        let (room, limit) = (self.bounds.room.clone(), self.bounds.all);
+        self.meanwhile(sender, room.reserve(bytes, limit)).await
+    }
+
+    /// How many bytes may be made before this connection, or all of them, hold too much.
+    pub(crate) fn budget(&self) -> usize {
+        let all = self.bounds.all.saturating_sub(self.bounds.room.used());
+        self.bounds.own.min(all).max(super::room::MINIMUM)
+    }
+
+    /// Says to all what is held here now.
+    fn count(&mut self) {
+        self.share.set(self.queued.saturating_sub(self.lent) + self.output.len() * CHUNK_OVERHEAD);
     }
 
     /// Whether bytes are counted out to this client.
     pub(crate) fn is_paced(&self) -> bool {
-        self.pace.is_some()
+        self.pace.is_kept()
     }
 
     /// Whether the socket has taken all that was said.
@@ -150,6 +183,7 @@ impl Pipe {
         }
         self.queued += bytes.len();
         self.output.push_back(bytes);
+        self.count();
     }
 
     /// Moves what the machine has made into the queue and writes what the socket takes at once.
@@ -164,6 +198,7 @@ impl Pipe {
             self.last_progress = Instant::now();
         }
         let waiting = self.output.len();
+        self.count();
         self.write_some()?;
         let written = waiting - self.output.len();
         for chunk in self.output.iter_mut().skip(before.saturating_sub(written)) {
@@ -178,15 +213,19 @@ impl Pipe {
         ServeError::Socket { client: self.client, attempt, source }
     }
 
-    fn may_write(&self, now: Instant) -> bool {
-        !self.output.is_empty() && self.pace.is_none_or(|pace| pace.next <= now)
+    /// How many bytes may leave now; `None`: there are none, or it is not their time.
+    fn may_write(&mut self, now: Instant) -> Option<usize> {
+        if self.output.is_empty() {
+            return None;
+        }
+        match self.pace.allows(now) {
+            Allowed::Now(bytes) => Some(bytes),
+            Allowed::From(_) => None,
+        }
     }
 
     fn write_some(&mut self) -> Result<(), ServeError> {
-        while self.may_write(Instant::now()) {
-            let limit =
-                self.pace.map_or(usize::MAX, |pace| usize::try_from(pace.bytes_per_second / 10).unwrap_or(1).max(1024));
-            let mut left = limit;
+        while let Some(mut left) = self.may_write(Instant::now()) {
             let slices: Vec<IoSlice<'_>> = self
                 .output
                 .iter()
@@ -217,21 +256,19 @@ impl Pipe {
             self.last_progress = now;
         }
         self.queued -= bytes;
-        let count = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.tally.sent(count);
-        if let Some(pace) = &mut self.pace {
-            let spent = Duration::from_nanos(count.saturating_mul(1_000_000_000) / pace.bytes_per_second);
-            pace.next = pace.next.max(now) + spent;
-        }
+        self.lent = self.lent.saturating_sub(bytes);
+        self.tally.sent(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.pace.spend(bytes);
         let mut left = bytes;
         while let Some(front) = self.output.front_mut() {
             if front.len() > left {
                 front.advance(left);
-                return;
+                break;
             }
             left -= front.len();
             self.output.pop_front();
         }
+        self.count();
     }
 
     /// Sends a keep-alive, which is no progress. Only while nothing else is queued: that is a sign of life itself.
@@ -283,7 +320,7 @@ impl Pipe {
         consume_budget().await;
         let now = Instant::now();
         let input = input.filter(|_| !self.is_full());
-        let write = self.may_write(now);
+        let write = self.may_write(now).is_some();
         let deadline = self.next_deadline(now, input.is_some());
         tokio::select! {
             ready = self.stream.readable(), if input.is_some() => {
@@ -304,7 +341,7 @@ impl Pipe {
     pub(crate) async fn attend(&mut self, closing_counts: Instant) -> Result<Event, ServeError> {
         consume_budget().await;
         let now = Instant::now();
-        let (write, look) = (self.may_write(now), closing_counts <= now);
+        let (write, look) = (self.may_write(now).is_some(), closing_counts <= now);
         let look_at = Some(closing_counts).filter(|_| !look);
         let deadline = [self.next_deadline(now, false), look_at].into_iter().flatten().min();
         tokio::select! {
@@ -340,9 +377,10 @@ impl Pipe {
         }
     }
 
-    /// When patience with the client ends, if it owes us something.
+    /// When patience with the client ends, if it owes us something. While bytes wait for their time it owes nothing.
     fn patience_ends(&self, is_to_send: bool) -> Option<Instant> {
-        (is_to_send || !self.output.is_empty()).then(|| self.last_progress + self.patience.idle)
+        let since = self.pace.granted_from().map_or(self.last_progress, |from| self.last_progress.max(from));
+        (is_to_send || !self.output.is_empty()).then(|| since + self.patience.idle)
     }
 
     fn keep_alive_due(&self) -> Option<Instant> {
@@ -351,7 +389,7 @@ impl Pipe {
 
     fn next_deadline(&self, now: Instant, is_to_send: bool) -> Option<Instant> {
         let opening = self.patience.opening.map(|limit| self.began + limit);
-        let pace = self.pace.filter(|pace| !self.output.is_empty() && pace.next > now).map(|pace| pace.next);
+        let pace = self.pace.granted_from().filter(|from| !self.output.is_empty() && *from > now);
         [self.patience_ends(is_to_send), opening, self.keep_alive_due(), pace].into_iter().flatten().min()
     }
 
@@ -427,6 +465,7 @@ mod tests {
     use crate::wire::sender::{ModuleTerms, SenderConfig, Step};
 
     const IDLE: Duration = Duration::from_secs(10);
+    const OWN: usize = 1 << 20;
 
     fn patience() -> Patience {
         Patience { opening: None, idle: IDLE, keepalive: None }
@@ -438,7 +477,8 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, from) = accepted.expect("a connection");
-        (Pipe::new(stream, from, Tally::default(), patience), client.expect("a connection"))
+        let bounds = Bounds { own: OWN, all: 64 << 20, room: Room::default() };
+        (Pipe::new(stream, from, Tally::default(), patience, bounds), client.expect("a connection"))
     }
 
     /// A sender that has come so far that keep-alives may be sent: it waits for the client's rules.
@@ -546,13 +586,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_leave_no_faster_than_the_pace() {
         let (mut pipe, _client) = pipe(patience()).await;
-        pipe.set_pace(100_000);
+        pipe.keep_pace(Bucket::default().at(Some(100_000)));
         let start = Instant::now();
         pipe.push(&mut full_of(50_000)).expect("the socket is open");
         pipe.flush().await.expect("the socket takes it");
         // The first piece leaves at once, the last one when the others are paid for.
         let spent = start.elapsed().as_millis();
-        assert!((395..=420).contains(&spent), "{spent} ms");
+        assert!((445..=470).contains(&spent), "{spent} ms");
     }
 
     #[tokio::test(start_paused = true)]
@@ -570,7 +610,7 @@ mod tests {
             pipe.push(&mut full_of(7)).expect("the socket is open");
             bytes += 7;
         }
-        assert!(bytes < HIGH_WATER / 10, "{bytes}");
+        assert!(bytes < OWN / 10, "{bytes}");
         assert_eq!(pipe.queued, bytes);
     }
 

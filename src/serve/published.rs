@@ -2,17 +2,25 @@
 //!
 //! `node` makes a new `Published` for each publication and each reload and hands it over in a `watch`;
 //! a connection takes one `Arc` of a module at its request line and keeps it to the end. Nothing in
-//! here changes after it was made, except the count of connections in use, which lives on from one
+//! here changes after it was made, except the count of connections in use and the module's pace, which live on from one
 //! `Published` to the next.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::hosts::HostRules;
+use super::log_format::LogFormat;
+use super::pace::Bucket;
+use super::secrets::Auth;
 use crate::names::{ChannelName, Generation, ModuleName};
 use crate::store::{Located, Pin};
+use crate::wire::filter::Filters;
+use crate::wire::sender::{ARGUMENTS, Bound, Limits, NAMES, RULES};
 
 /// A generation in service. As long as somebody holds it, the pin keeps its contents from being swept.
 #[derive(Debug)]
@@ -63,6 +71,27 @@ impl Slots {
     }
 }
 
+/// Whom the entries of a module belong to, as clients are told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ownership {
+    /// The owner's number.
+    pub uid: u32,
+    /// The owner's name.
+    pub user: String,
+    /// The group's number.
+    pub gid: u32,
+    /// The group's name.
+    pub group: String,
+}
+
+impl Default for Ownership {
+    /// root, as on every mirror.
+    fn default() -> Ownership {
+        let root = || "root".to_owned();
+        Ownership { uid: 0, user: root(), gid: 0, group: root() }
+    }
+}
+
 /// One module, as clients see it.
 #[derive(Debug)]
 pub struct Module {
@@ -82,6 +111,18 @@ pub struct Module {
     pub motd: Vec<u8>,
     /// Whether transfers are logged.
     pub transfer_log: bool,
+    /// How a line of the transfer log looks.
+    pub log_format: Arc<LogFormat>,
+    /// Who must log in; `None`: nobody.
+    pub auth: Option<Auth>,
+    /// Bytes per second for each connection; `None`: no limit.
+    pub bwlimit: Option<u64>,
+    /// The pace of all connections together.
+    pub bucket: Bucket,
+    /// What clients see of the module's directory.
+    pub filters: Arc<Filters>,
+    /// Whom the entries belong to.
+    pub ownership: Ownership,
     /// The directory inside the snapshot that is the module's root; empty: the whole.
     pub path: Vec<u8>,
     /// What is served; `None` until the channel's first publication.
@@ -99,15 +140,19 @@ pub struct Published {
     pub motd: Vec<u8>,
     /// What connections may take.
     pub limits: ServeLimits,
+    /// Proxies: connections from there begin with a PROXY header that says whose they are.
+    pub proxies: Vec<IpNet>,
 }
 
 /// What one connection and all of them together may take.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct ServeLimits {
     /// Connections at once.
     pub connections: usize,
     /// Connections at once from one address.
     pub per_client: usize,
+    /// Connections at once from one network of clients, /24 or /64; 0: no limit of its own.
+    pub per_network: usize,
     /// From accept to the end of the client's arguments and rules.
     pub handshake: Duration,
     /// Longest time without progress, for clients that set no timeout.
@@ -116,6 +161,58 @@ pub struct ServeLimits {
     pub list_cache: usize,
     /// Requests that are gathered before they are answered.
     pub batch: usize,
+    /// Bytes that wait to be written on one connection.
+    pub buffer: usize,
+    /// Bytes that wait to be written on all connections, the lists of the cache aside.
+    pub buffers: usize,
+    /// Arguments of one client.
+    pub arguments: usize,
+    /// Filter rules of one client.
+    pub rules: usize,
+    /// Names that one client lists with `--files-from`.
+    pub names: usize,
+    /// Entries that the wildcards of one client may match.
+    pub matches: usize,
+    /// Lines a second that one client may cause in the log; 0: no limit.
+    pub log_lines: u32,
+}
+
+impl Default for ServeLimits {
+    /// What holds where nothing is configured.
+    fn default() -> ServeLimits {
+        ServeLimits {
+            connections: 500,
+            per_client: 100,
+            per_network: 0,
+            handshake: Duration::from_secs(60),
+            idle: Duration::from_secs(600),
+            list_cache: 256 << 20,
+            batch: 2048,
+            buffer: 1 << 20,
+            buffers: 256 << 20,
+            arguments: ARGUMENTS.count,
+            rules: RULES.count,
+            names: NAMES.count,
+            matches: 100_000,
+            log_lines: 10,
+        }
+    }
+}
+
+impl ServeLimits {
+    /// The bounds of a connection's protocol machine.
+    pub(crate) fn of_sender(&self) -> Limits {
+        let most = Limits::default();
+        let count = |count: usize, bound: Bound| Bound { count, ..bound };
+        Limits {
+            // One request may pass it, however small it is; the next one then waits.
+            sum_bytes: self.buffer.min(most.sum_bytes),
+            arguments: count(self.arguments, most.arguments),
+            rules: count(self.rules.min(most.rules.count), most.rules),
+            names: count(self.names, most.names),
+            ..most
+        }
+    }
 }
 
 impl Published {
@@ -127,6 +224,17 @@ impl Published {
     /// The counts of connections in use, to be carried into the next `Published`.
     pub fn slots(&self) -> BTreeMap<String, Slots> {
         self.modules.iter().map(|m| (m.name.as_str().to_owned(), m.slots.clone())).collect()
+    }
+
+    /// The paces of the modules, to be carried into the next `Published`, so that a reload gives nobody more than a limit.
+    pub fn buckets(&self) -> BTreeMap<String, Bucket> {
+        self.modules.iter().map(|m| (m.name.as_str().to_owned(), m.bucket.clone())).collect()
+    }
+
+    /// Whether a connection from there begins with a PROXY header.
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.proxies.iter().any(|network| network.contains(&address))
     }
 }
 

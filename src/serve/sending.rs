@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use super::bad_content::BadContent;
 use super::contents::Kit;
-use super::large::{Bursts, Large};
+use super::large::{Bursts, Large, PIECE_BYTES};
 use super::listing::Index;
 use super::published::Current;
 use super::view::shown;
-use crate::store::{Home, Place, Row};
+use crate::store::{Home, LARGE, Place, Row};
 use crate::tree::{ContentId, Entry, Kind};
 use crate::wire::sender::{Attempt, NoSend, Outcome, Request, Sender};
 
@@ -30,8 +30,26 @@ pub(super) const IO_ERROR: &str = "Input/output error (5)";
 
 /// A file that was sent, for the transfer log.
 pub(crate) struct Sent {
-    pub(crate) path: Vec<u8>,
-    pub(crate) size: u64,
+    /// Which one, as an index into the snapshot.
+    pub(crate) entry: usize,
+    /// Its stored sum.
+    pub(crate) xxh128: [u8; 16],
+    /// Bytes that went out for it.
+    pub(crate) wire_bytes: u64,
+    pub(crate) basis: Basis,
+}
+
+/// What a client says of the copy that it has.
+#[derive(Clone, Copy)]
+pub(crate) struct Basis {
+    pub(crate) item_flags: u16,
+    pub(crate) sum_bytes: u64,
+}
+
+impl Basis {
+    pub(super) fn of(request: &Request) -> Basis {
+        Basis { item_flags: request.item_flags(), sum_bytes: request.sum_bytes() }
+    }
 }
 
 /// What a batch did.
@@ -55,6 +73,8 @@ pub(crate) struct Job {
     pub(crate) root: Vec<u8>,
     /// Whether names and sizes are wanted for the transfer log.
     pub(crate) log: bool,
+    /// Bytes that may be made in one go, within the limits of a batch.
+    pub(crate) budget: usize,
     /// How bytes may leave that nothing is to be done to.
     pub(crate) bursts: Bursts,
     /// The large file that is being answered, if there is one.
@@ -84,7 +104,23 @@ impl Job {
         bursts: Bursts,
     ) -> Job {
         let (requests, checked, blamed) = (VecDeque::new(), HashSet::new(), HashSet::new());
-        Job { sender, requests, current, index, root, log, bursts, large: None, checked, blamed }
+        Job { sender, requests, current, index, root, log, budget: 0, bursts, large: None, checked, blamed }
+    }
+
+    /// How many bytes are certain to be made next: a file is sent whole, a large one in pieces.
+    pub(crate) fn next_bytes(&self) -> usize {
+        if self.large.is_some() {
+            return PIECE_BYTES;
+        }
+        let snapshot = self.current.located.snapshot();
+        let entry = self.requests.front().and_then(|request| self.index.entry(snapshot, request.ndx()));
+        match entry {
+            Some((_, Entry { kind: Kind::File { size, .. }, .. })) if size <= LARGE => {
+                usize::try_from(size).unwrap_or(usize::MAX)
+            }
+            Some(_) => PIECE_BYTES,
+            None => 0,
+        }
     }
 
     /// Whether something is left to answer.
@@ -108,7 +144,8 @@ impl Job {
     fn next_batch(&mut self, done: &mut Done) -> Vec<Wanted> {
         let snapshot = self.current.located.snapshot();
         let (mut batch, mut bytes) = (Vec::new(), 0_u64);
-        while batch.len() < BATCH_FILES && bytes < BATCH_BYTES {
+        let most = BATCH_BYTES.min(u64::try_from(self.budget).unwrap_or(u64::MAX));
+        while batch.len() < BATCH_FILES && bytes < most {
             let Some(request) = self.requests.pop_front() else { break };
             let Some((entry, Entry { kind: Kind::File { size, .. }, .. })) = self.index.entry(snapshot, request.ndx())
             else {
@@ -156,23 +193,23 @@ impl Job {
     }
 
     fn whole(&mut self, wanted: Wanted, place: Place, bytes: &[u8], done: &mut Done) {
-        let Wanted { request, entry, size, .. } = wanted;
+        let Wanted { request, entry, .. } = wanted;
         if request.attempt() == Attempt::Again && self.id(entry) != Some(ContentId::of(bytes)) {
             return self.refuse(&request, entry, "its bytes do not match its id", done);
         }
+        let basis = Basis::of(&request);
         self.sender.begin(request);
         self.sender.feed(bytes);
-        self.end(entry, size, &place.xxh128, done);
+        self.end(entry, basis, place.xxh128, done);
     }
 
-    pub(super) fn end(&mut self, entry: usize, size: u64, xxh128: &[u8; 16], done: &mut Done) {
-        let outcome = self.sender.finish(xxh128);
+    pub(super) fn end(&mut self, entry: usize, basis: Basis, xxh128: [u8; 16], done: &mut Done) {
+        let outcome = self.sender.finish(&xxh128);
         done.files += 1;
         if outcome == Outcome::Mismatch {
             self.blame(entry, "its checksum differs from the one taken at import", done);
         } else if self.log {
-            let path = self.path(entry);
-            done.sent.push(Sent { path, size });
+            done.sent.push(Sent { entry, xxh128, wire_bytes: self.sender.last_file_bytes(), basis });
         }
     }
 

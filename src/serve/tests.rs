@@ -32,7 +32,7 @@ pub(super) fn sound() -> ContentId {
 pub(super) struct Shop {
     pub(super) readers: Readers,
     pub(super) current: Arc<Current>,
-    _store: Store,
+    pub(super) store: Store,
     _dir: TempDir,
 }
 
@@ -56,11 +56,12 @@ impl Shop {
         let channel = "gentoo/full".parse().expect("a name");
         let current = Arc::new(Current { channel, generation: Generation::FIRST, located, pin });
         let readers = Readers::open(dir.path(), 4).expect("a store");
-        Shop { readers, current, _store: store, _dir: dir }
+        Shop { readers, current, store, _dir: dir }
     }
 
-    fn published(&self, limits: ServeLimits) -> Arc<Published> {
-        let module = Module {
+    /// A module of the whole tree, without a setting.
+    pub(super) fn module(&self) -> Module {
+        Module {
             name: "mod".parse().expect("a name"),
             comment: String::new(),
             visibility: ListingVisibility::Listed,
@@ -69,64 +70,94 @@ impl Shop {
             timeout: None,
             motd: Vec::new(),
             transfer_log: false,
+            log_format: Arc::default(),
+            auth: None,
+            bwlimit: None,
+            bucket: Bucket::default(),
+            filters: Arc::default(),
+            ownership: Ownership::default(),
             path: Vec::new(),
             current: Some(self.current.clone()),
             slots: Slots::default(),
-        };
-        Arc::new(Published { modules: vec![Arc::new(module)], motd: Vec::new(), limits })
+        }
+    }
+
+    fn published(&self, limits: ServeLimits) -> Arc<Published> {
+        Arc::new(Published { modules: vec![Arc::new(self.module())], limits, ..Published::default() })
+    }
+
+    fn serving(&self, published: watch::Receiver<Arc<Published>>, tally: Tally, bad: BadContents) -> Serving {
+        let (readers, pins) = (self.readers.clone(), self.store.pins());
+        Serving { published, readers, pins, tally, log: None, bad }
     }
 }
 
-const LIMITS: ServeLimits = ServeLimits {
+pub(super) const LIMITS: ServeLimits = ServeLimits {
     connections: 10,
     per_client: 10,
+    per_network: 0,
     handshake: Duration::from_secs(60),
     idle: Duration::from_secs(60),
     list_cache: 1 << 20,
     batch: 16,
+    buffer: 1 << 20,
+    buffers: 64 << 20,
+    arguments: 1000,
+    rules: 1000,
+    names: 1000,
+    matches: 1000,
+    log_lines: 10,
 };
 
 /// A daemon with one module, `mod`.
-struct Daemon {
-    address: SocketAddr,
-    tally: Tally,
+pub(super) struct Daemon {
+    pub(super) address: SocketAddr,
+    pub(super) tally: Tally,
     bad: mpsc::Receiver<BadContent>,
+    pub(super) lines: mpsc::Receiver<TransferLine>,
     stop: CancellationToken,
     running: JoinSet<Result<(), ServeError>>,
-    published: watch::Sender<Arc<Published>>,
-    _shop: Shop,
+    pub(super) published: watch::Sender<Arc<Published>>,
+    pub(super) shop: Shop,
 }
 
 impl Daemon {
-    fn start(limits: ServeLimits) -> Daemon {
-        let shop = Shop::open();
+    pub(super) fn start(limits: ServeLimits) -> Daemon {
+        Daemon::of(Shop::open(), limits, |_| ())
+    }
+
+    /// One whose module is another one than [`Shop::module`].
+    pub(super) fn of(shop: Shop, limits: ServeLimits, set: impl FnOnce(&mut Module)) -> Daemon {
         let doors = Doors::open(&["127.0.0.1:0".parse().expect("an address")]).expect("a port");
         let address = doors.addresses()[0];
-        let (published_to, published) = watch::channel(shop.published(limits));
+        let mut module = shop.module();
+        set(&mut module);
+        let first = Published { modules: vec![Arc::new(module)], limits, ..Published::default() };
+        let (published_to, published) = watch::channel(Arc::new(first));
         let (bad_to, bad) = BadContents::new(8);
+        let (log, lines) = TransferLog::new(8);
         let tally = Tally::default();
-        let serving =
-            Serving { published, readers: shop.readers.clone(), tally: tally.clone(), log: None, bad: bad_to };
+        let serving = Serving { log: Some(log), ..shop.serving(published, tally.clone(), bad_to) };
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
         running.spawn(serve(doors, serving, stop.clone(), Duration::from_secs(5)));
-        Daemon { address, tally, bad, stop, running, published: published_to, _shop: shop }
+        Daemon { address, tally, bad, lines, stop, running, published: published_to, shop }
     }
 
-    async fn connect(&self) -> Client {
+    pub(super) async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.address).await.expect("the door is open"))
     }
 
-    async fn end(mut self) {
+    pub(super) async fn end(mut self) {
         self.stop.cancel();
         self.running.join_next().await.expect("it ran").expect("no panic").expect("an orderly end");
     }
 }
 
-struct Client(TcpStream);
+pub(super) struct Client(pub(super) TcpStream);
 
 impl Client {
-    async fn line(&mut self) -> String {
+    pub(super) async fn line(&mut self) -> String {
         let mut line = String::new();
         loop {
             match self.0.read_u8().await {
@@ -136,28 +167,38 @@ impl Client {
         }
     }
 
-    async fn say(&mut self, bytes: &[u8]) {
+    pub(super) async fn say(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.expect("the daemon listens");
     }
 
     /// Goes as far as the file list of the whole module: protocol 31, md5, no compression, no rules.
-    async fn open(&mut self) {
-        assert!(self.line().await.starts_with("@RSYNCD: 3"));
-        self.say(b"@RSYNCD: 31.0\nmod\n").await;
+    pub(super) async fn open(&mut self) {
+        self.name("mod").await;
         assert_eq!(self.line().await, "@RSYNCD: OK");
-        self.say(b"--server\0--sender\0-re.LsfxC\0.\0mod/\0\0").await;
+        self.list("mod").await;
+    }
+
+    /// Greets and names a module.
+    pub(super) async fn name(&mut self, module: &str) {
+        assert!(self.line().await.starts_with("@RSYNCD: 3"));
+        self.say(format!("@RSYNCD: 31.0\n{module}\n").as_bytes()).await;
+    }
+
+    /// Goes from the module's OK to its file list.
+    pub(super) async fn list(&mut self, module: &str) {
+        self.say(format!("--server\0--sender\0-re.LsfxC\0.\0{module}/\0\0").as_bytes()).await;
         // The compat flags fit one byte; the seed has four.
         self.0.read_exact(&mut [0; 5]).await.expect("the setup");
         self.data(&[0; 4]).await;
     }
 
-    async fn data(&mut self, bytes: &[u8]) {
+    pub(super) async fn data(&mut self, bytes: &[u8]) {
         let length = u8::try_from(bytes.len()).expect("short");
         self.say(&[&[length, 0, 0, 7], bytes].concat()).await;
     }
 
     /// Asks for the whole of files by their distance from the one before.
-    async fn ask(&mut self, steps: &[u8]) {
+    pub(super) async fn ask(&mut self, steps: &[u8]) {
         for step in steps {
             // The same index again is written as a step of zero in the long form.
             let index: &[u8] = if *step == 0 { &[0xfe, 0, 0] } else { std::slice::from_ref(step) };
@@ -166,7 +207,7 @@ impl Client {
     }
 
     /// Reads frames until one with this tag comes; its payload.
-    async fn message(&mut self, tag: u8) -> Vec<u8> {
+    pub(super) async fn message(&mut self, tag: u8) -> Vec<u8> {
         loop {
             let header = self.0.read_u32_le().await.expect("a frame");
             let mut payload = vec![0; (header & 0x00ff_ffff) as usize];
@@ -267,7 +308,7 @@ async fn without_a_door_it_serves_nobody_until_it_is_stopped() {
     let shop = Shop::open();
     let (_keep, published) = watch::channel(shop.published(LIMITS));
     let (bad, _news) = BadContents::new(1);
-    let serving = Serving { published, readers: shop.readers.clone(), tally: Tally::default(), log: None, bad };
+    let serving = shop.serving(published, Tally::default(), bad);
     let doors = Doors::open(&[]).expect("nothing to open");
     let stop = CancellationToken::new();
     let mut serving = Box::pin(serve(doors, serving, stop.clone(), Duration::ZERO));

@@ -104,6 +104,12 @@ impl SumHead {
         self.count
     }
 
+    /// Bytes of the header and of all block sums behind it: a weak one of four and a strong one for each block.
+    #[must_use]
+    pub fn whole_length(&self) -> u64 {
+        16 + u64::from(self.count) * (4 + u64::from(self.strong))
+    }
+
     /// Length of a full block in bytes.
     #[must_use]
     pub fn block(&self) -> u32 {

@@ -65,6 +65,18 @@ impl Request {
         self.attempt
     }
 
+    /// What the client says of its own copy, for logs: the item flags (protocol 9.1).
+    #[must_use]
+    pub fn item_flags(&self) -> u16 {
+        self.record.flags
+    }
+
+    /// Bytes of the block sums that came with it, their header included.
+    #[must_use]
+    pub fn sum_bytes(&self) -> u64 {
+        self.sums.head().whole_length()
+    }
+
     /// Whether the client has a basis, so that reading the file means searching it for known blocks as well.
     #[must_use]
     pub fn has_basis(&self) -> bool {

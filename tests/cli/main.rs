@@ -1,7 +1,8 @@
 //! Every command as a user types it: what it prints, for people and for scripts, what it refuses, and its exit code.
 //!
 //! `making` is about new nodes, `mistakes` about what cannot be obeyed, `telling` about questions, `changing` about a node
-//! that runs and is told something new, `keeping` about generations.
+//! that runs and is told something new, `keeping` about generations, `started` about a node that something else starts, as
+//! systemd does.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says where it failed, and that is enough")]
 
 mod changing;
@@ -11,4 +12,5 @@ mod making;
 mod mistakes;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod started;
 mod telling;

@@ -22,7 +22,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The program under test.
-const HEADWATER: &str = env!("CARGO_BIN_EXE_headwater");
+pub(crate) const HEADWATER: &str = env!("CARGO_BIN_EXE_headwater");
 
 /// Nothing here takes a tenth of this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -133,8 +133,13 @@ impl Place {
     /// Starts a node with a line and an environment of its own.
     pub(crate) fn run_with(&self, line: &str, environment: &[(&str, &str)]) -> Node {
         let mut command = Command::new(HEADWATER);
-        command.args(line.split_whitespace()).current_dir(self.root.path()).env_clear();
-        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(line.split_whitespace()).env_clear().envs(environment.iter().copied()).stdin(Stdio::null());
+        self.start(command)
+    }
+
+    /// Starts a node with a command that becomes one, and waits until it serves.
+    pub(crate) fn start(&self, mut command: Command) -> Node {
+        command.current_dir(self.root.path()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let (say, heard) = channel();
