@@ -40,8 +40,13 @@ fn below_module<'a>(raw: &'a [u8], module: &str) -> &'a [u8] {
 impl Argument {
     /// Takes `raw`, as the client sent it, apart.
     pub(crate) fn parse(raw: &[u8], module: &str, naming: Naming) -> Argument {
-        let path = below_module(raw, module);
-        let mut argument = Argument { content: true, ..Argument::default() };
+        Argument::below(&[], below_module(raw, module), naming)
+    }
+
+    /// Takes `path`, which starts in the directory of these components, apart: a name of `--files-from` (protocol 7).
+    /// It leads nowhere but below them.
+    pub(crate) fn below(top: &[Vec<u8>], path: &[u8], naming: Naming) -> Argument {
+        let mut argument = Argument { components: top.to_vec(), content: true, ..Argument::default() };
         let mut split = None;
         let last = path.split(|byte| *byte == b'/').count().saturating_sub(1);
         for (position, component) in path.split(|byte| *byte == b'/').enumerate() {
@@ -51,11 +56,13 @@ impl Argument {
                     argument.content = true;
                     if naming == Naming::Relative && split.is_none() && position < last {
                         split = Some(argument.components.len());
-                        argument.implied_root = position == 0 || argument.components.is_empty();
+                        argument.implied_root = position == 0 || argument.components.len() == top.len();
                     }
                 }
                 b".." => {
-                    argument.components.pop();
+                    if argument.components.len() > top.len() {
+                        argument.components.pop();
+                    }
                     split = split.map(|at| at.min(argument.components.len()));
                     argument.content = true;
                 }
@@ -66,7 +73,7 @@ impl Argument {
             }
         }
         argument.base = match naming {
-            Naming::Relative => split.unwrap_or(0),
+            Naming::Relative => split.unwrap_or(top.len()),
             Naming::Last if argument.content => argument.components.len(),
             Naming::Last => argument.components.len().saturating_sub(1),
         };
@@ -91,7 +98,10 @@ mod tests {
 
     /// What an argument becomes: `base|name`, with `/` after the name when its content is meant and `./` for an implied root.
     fn check(raw: &str, naming: Naming, expected: &str) {
-        let argument = Argument::parse(raw.as_bytes(), "mod", naming);
+        same(&Argument::parse(raw.as_bytes(), "mod", naming), expected, raw);
+    }
+
+    fn same(argument: &Argument, expected: &str, raw: &str) {
         let text = |parts: &[Vec<u8>]| {
             parts.iter().map(|p| String::from_utf8_lossy(p).into_owned()).collect::<Vec<_>>().join("/")
         };
@@ -123,6 +133,24 @@ mod tests {
         ] {
             check(raw, Naming::Last, last);
             check(raw, Naming::Relative, relative);
+        }
+    }
+
+    #[test]
+    fn a_name_from_the_client_stays_below_its_directory() {
+        let top = [b"top".to_vec(), b"dir".to_vec()];
+        for (name, last, relative) in [
+            ("a", "top/dir|a", "top/dir|a"),
+            ("/a/b", "top/dir/a|b", "top/dir|a/b"),
+            ("../../a", "top/dir|a", "top/dir|a"),
+            ("a/../../../b/", "top/dir/b|/", "top/dir|b/"),
+            ("a/./b", "top/dir/a|b", "top/dir/a|b"),
+            ("./a", "top/dir|a", "top/dir|./a"),
+            (".", "top/dir|/", "top/dir|/"),
+            ("mod/a", "top/dir/mod|a", "top/dir|mod/a"),
+        ] {
+            same(&Argument::below(&top, name.as_bytes(), Naming::Last), last, name);
+            same(&Argument::below(&top, name.as_bytes(), Naming::Relative), relative, name);
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::admission::{self, Entry, Refused};
 use super::contents::Kit;
+use super::distfiles::ModuleKind;
 use super::error::ServeError;
 use super::lanes::Asked;
 use super::large::Bursts;
@@ -312,11 +313,17 @@ impl Connection {
     ) -> Result<Listed, ServeError> {
         let order = ListOrder {
             module: granted.entry.name.clone(),
+            kind: ModuleKind::Plain,
             root: granted.entry.module.path.clone(),
             options: request.options.list_options(),
             format: request.format,
             filters: request.filters,
+            module_filters: granted.entry.module.filters.clone(),
             paths: request.paths,
+            path_form: request.path_form,
+            files: request.files.map(Arc::from),
+            owner: granted.entry.module.ownership.clone(),
+            matches: self.limits.matches,
         };
         let client = self.client.ip();
         let mut answer = self.shared.lists.ask(client, &granted.current, order, self.limits.list_cache).await?;

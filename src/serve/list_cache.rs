@@ -22,7 +22,7 @@ use super::contents::Readers;
 use super::effort::Effort;
 use super::error::ServeError;
 use super::list_order::{Key, ListOrder};
-use super::listing::{Listing, NoList, build, reads_contents};
+use super::listing::{Form, Listing, NoList, build, reads_contents};
 use super::published::Current;
 use super::view::ViewOrder;
 use crate::store::Reader;
@@ -411,10 +411,21 @@ fn make(work: &Work, reader: &mut Reader, unwanted: Arc<AtomicBool>) -> Result<L
         path => TreePath::new(path).ok().and_then(|path| snapshot.find(path)),
     };
     let root = root.ok_or_else(|| NoList::selection("the module's directory is not in this generation"))?;
-    let ListOrder { module, options, filters, paths, .. } = order;
-    let effort = &Effort::new(unwanted);
-    let view = ViewOrder { module, root, options: *options, filters, paths, effort };
-    build(&current.located, &view, order.format, reader, account)
+    let ListOrder { module, kind, options, filters, module_filters, paths, path_form, files, matches, .. } = order;
+    let view = ViewOrder {
+        module,
+        kind: *kind,
+        root,
+        options: *options,
+        filters,
+        module_filters,
+        paths,
+        path_form: *path_form,
+        names: files.as_deref(),
+        matches: *matches,
+        effort: &Effort::new(unwanted),
+    };
+    build(&current.located, &view, &Form { format: order.format, owner: &order.owner }, reader, account)
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use std::net::Ipv4Addr;
 
+use super::super::distfiles::ModuleKind;
+use super::super::published::Ownership;
 use super::super::tests::Shop;
 use super::*;
 use crate::wire::filter::{CvsExclude, Filters};
 use crate::wire::flist::ListFormat;
 use crate::wire::greeting::Protocol;
-use crate::wire::options::{Flag, Options};
+use crate::wire::options::{Flag, Options, PathForm};
 use crate::wire::setup::{Agreed, CompatFlags};
 use crate::wire::sums::SumKind;
 use crate::wire::tokens::Codec;
@@ -29,6 +31,12 @@ fn order(path: &str, rule: &str) -> ListOrder {
         format: ListFormat::new(&options, &agreed(), Protocol::V31),
         filters: Filters::parse(&rules, CvsExclude::No).expect("rules"),
         paths: vec![path.as_bytes().to_vec()],
+        kind: ModuleKind::Plain,
+        module_filters: Arc::new(Filters::parse(&[], CvsExclude::No).expect("no rules")),
+        path_form: PathForm::Old,
+        files: None,
+        owner: Ownership::default(),
+        matches: 1_000,
     }
 }
 
@@ -90,6 +98,11 @@ async fn whatever_changes_a_list_is_part_of_its_key() {
     assert!(!same(order("mod/", "- a")));
     assert!(!same(ListOrder { paths: vec![b"mod".to_vec(), b"/".to_vec()], ..base.clone() }));
     assert!(!same(ListOrder { paths: Vec::new(), ..base.clone() }));
+    assert!(!same(ListOrder { path_form: PathForm::Secluded, ..base.clone() }));
+    assert!(!same(ListOrder { files: Some([b"a".to_vec()].into()), ..base.clone() }));
+    assert!(!same(ListOrder { kind: ModuleKind::Distfiles, ..base.clone() }));
+    assert!(!same(ListOrder { owner: Ownership { uid: 250, ..Ownership::default() }, ..base.clone() }));
+    assert!(!same(ListOrder { module_filters: Arc::new(order("", "- a").filters), ..base.clone() }));
 }
 
 #[tokio::test]

@@ -4,24 +4,36 @@
 //! taken from everything, so no field can be forgotten.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
-use super::published::Current;
+use super::distfiles::ModuleKind;
+use super::published::{Current, Ownership};
 use crate::tree::{ContentHasher, ContentId};
 use crate::wire::filter::Filters;
 use crate::wire::flist::ListFormat;
-use crate::wire::options::ListOptions;
+use crate::wire::options::{ListOptions, PathForm};
 
 /// All that a list of one snapshot depends on.
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct ListOrder {
-    /// Messages name the module.
+    /// As the client named it: path arguments begin with it, and messages name it.
     pub(crate) module: String,
+    pub(crate) kind: ModuleKind,
     /// The module's root inside the snapshot; empty: the whole.
     pub(crate) root: Vec<u8>,
     pub(crate) options: ListOptions,
     pub(crate) format: ListFormat,
     pub(crate) filters: Filters,
+    /// What the module hides from everybody.
+    pub(crate) module_filters: Arc<Filters>,
     pub(crate) paths: Vec<Vec<u8>>,
+    pub(crate) path_form: PathForm,
+    /// Names below the first path, of `--files-from`.
+    pub(crate) files: Option<Arc<[Vec<u8>]>>,
+    /// Whom the entries belong to.
+    pub(crate) owner: Ownership,
+    /// What wildcards may match.
+    pub(crate) matches: usize,
 }
 
 /// A digest of an order and its snapshot. Cryptographic, so that no client can write rules that get it another one's list.

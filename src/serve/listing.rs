@@ -1,7 +1,7 @@
 //! One file list, encoded: the bytes that every client with the same wishes gets, and what stands behind each index.
 //!
 //! A selection is in list order, so the n-th entry sent has index n (protocol 8.6). Only where several
-//! arguments overlap is it sorted once more. Owner and group are 0 with the name root: snapshots have none. The bytes
+//! arguments overlap is it sorted once more. Owner and group are the module's, since snapshots have none. The bytes
 //! of a list count as memory as long as anybody holds them, and the index apart from them, since it is needed longer.
 
 use std::collections::HashMap;
@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::account::{Account, Charge};
 use super::effort::{Effort, MOST_SUMMING};
-use super::selection::{Selected, Selection};
+use super::published::Ownership;
+use super::selection::{NOTHING, Selected, Selection};
 use super::view::{ViewOrder, select};
 use crate::store::{Home, Located, Reader, Row};
 use crate::tree::{Entry, Kind, Snapshot};
@@ -120,11 +121,18 @@ impl From<FilterError> for NoList {
     }
 }
 
+/// How a list is written.
+pub(crate) struct Form<'a> {
+    pub(crate) format: ListFormat,
+    /// Whom all entries belong to.
+    pub(crate) owner: &'a Ownership,
+}
+
 /// Selects and encodes. Contents are read for merge files and for sums that are not stored.
 pub(crate) fn build(
     located: &Located,
     order: &ViewOrder<'_>,
-    format: ListFormat,
+    form: &Form<'_>,
     reader: &mut Reader,
     account: &Account,
 ) -> Result<Listing, NoList> {
@@ -132,11 +140,11 @@ pub(crate) fn build(
     let snapshot = located.snapshot();
     let mut selection = select(snapshot, order, &mut |index| read_small(located, reader, index))?;
     sort(snapshot, &mut selection);
-    let sums = match format.checksum.filter(|_| reads_contents(format)) {
+    let sums = match form.format.checksum.filter(|_| reads_contents(form.format)) {
         None => HashMap::new(),
         Some(kind) => computed_sums(located, &selection, kind, reader, order.effort)?,
     };
-    let encoded = encode(located, &selection, format, &sums)?;
+    let encoded = encode(located, &selection, form, &sums)?;
     Ok(Listing {
         frames: account.chunk(frames_of(&encoded.bytes)),
         index: Index::of(&selection, account),
@@ -262,8 +270,8 @@ struct Encoded {
 struct Groups(HashMap<u32, u32>);
 
 impl Groups {
-    fn link(&mut self, entry: &Entry<'_>, position: u32) -> Link {
-        let Kind::File { group: Some(group), .. } = entry.kind else { return Link::None };
+    fn link(&mut self, entry: Option<&Entry<'_>>, position: u32) -> Link {
+        let Some(Kind::File { group: Some(group), .. }) = entry.map(|entry| entry.kind) else { return Link::None };
         match self.0.get(&group.get()) {
             Some(first) => Link::Member(*first),
             None => {
@@ -277,35 +285,42 @@ impl Groups {
 fn encode(
     located: &Located,
     selection: &Selection,
-    format: ListFormat,
+    form: &Form<'_>,
     sums: &HashMap<u32, Digest>,
 ) -> Result<Encoded, NoList> {
-    let snapshot = located.snapshot();
+    let (snapshot, format) = (located.snapshot(), form.format);
+    let Ownership { uid, user, gid, group } = form.owner;
     let mut writer = ListWriter::new(format);
     let mut bytes = Vec::with_capacity(selection.selected.len() * 32);
     let (mut total_size, mut buffer, mut groups) = (0_u64, Vec::new(), Groups(HashMap::new()));
-    for one in &selection.selected {
-        let Some(entry) = snapshot.entry(usize_of(one.entry)) else { continue };
-        let link = if format.hard_links { groups.link(&entry, writer.count()) } else { Link::None };
+    // What is missing goes first: some clients take a mode of 0 only where it needs not be said (protocol 8.3). The
+    // order on the wire is free.
+    let (missing, there): (Vec<&Selected>, Vec<&Selected>) =
+        selection.selected.iter().partition(|one| one.entry == NOTHING);
+    for one in missing.into_iter().chain(there) {
+        let entry = snapshot.entry(usize_of(one.entry));
+        let link = if format.hard_links { groups.link(entry.as_ref(), writer.count()) } else { Link::None };
         let sum = checksum(located, one, format, sums);
-        let (mode, size, target): (u32, u64, &[u8]) = match entry.kind {
-            Kind::Directory { mode } => (TYPE_DIRECTORY | mode.bits(), DIRECTORY_SIZE, b""),
-            Kind::File { mode, size, .. } => (TYPE_FILE | mode.bits(), size, b""),
-            Kind::Symlink { target } => {
+        let (mode, size, target): (u32, u64, &[u8]) = match entry.map(|entry| entry.kind) {
+            None => (0, 0, b""),
+            Some(Kind::Directory { mode }) => (TYPE_DIRECTORY | mode.bits(), DIRECTORY_SIZE, b""),
+            Some(Kind::File { mode, size, .. }) => (TYPE_FILE | mode.bits(), size, b""),
+            Some(Kind::Symlink { target }) => {
                 (TYPE_SYMLINK | SYMLINK_MODE, u64::try_from(target.len()).unwrap_or(u64::MAX), target)
             }
         };
-        if !entry.is_directory() {
+        if !entry.is_some_and(|entry| entry.is_directory()) {
             total_size = total_size.saturating_add(size);
         }
+        let mtime = entry.map(|entry| entry.mtime).unwrap_or_default();
         let listed = Listed {
             name: selection.name(one, snapshot, &mut buffer),
             mode,
             size,
-            mtime: entry.mtime.seconds(),
-            nanos: entry.mtime.nanos(),
-            uid: 0,
-            gid: 0,
+            mtime: mtime.seconds(),
+            nanos: mtime.nanos(),
+            uid: *uid,
+            gid: *gid,
             target,
             checksum: &sum,
             role: one.role,
@@ -316,8 +331,9 @@ fn encode(
             return Err(NoList::selection("the file list is too long: ask for parts of it"));
         }
     }
-    let root: &[(u32, &[u8])] = &[(0, b"root")];
-    writer.finish(&mut bytes, selection.io_error, root, root);
+    let (users, names) = ([(*uid, user.as_bytes())], [(*gid, group.as_bytes())]);
+    let known = |names: &[(u32, &[u8])]| names.iter().filter(|(_, name)| !name.is_empty()).count();
+    writer.finish(&mut bytes, selection.io_error, &users[..known(&users)], &names[..known(&names)]);
     Ok(Encoded { bytes, total_size })
 }
 

@@ -8,20 +8,21 @@ use std::collections::VecDeque;
 use super::arguments::Argument;
 use super::effort::Effort;
 use super::listing::NoList;
+use super::selection::path_of;
 use crate::tree::{Entry, Kind, Snapshot, TreePath};
+use crate::wire::filter::{Filters, Is, Scope};
 use crate::wire::wild::{glob_component, has_wildcards};
 
 /// Symlinks followed in one argument, as the usual limit of file systems.
 const MAX_LINK_HOPS: usize = 40;
-
-/// What all wildcards of one session may match, so that `*/*/*/*` cannot multiply without end.
-const MAX_GLOB_MATCHES: usize = 100_000;
 
 /// Why an argument leads nowhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Absent {
     Missing,
     NotADirectory,
+    /// Symlinks that lead round and round.
+    Circle,
 }
 
 impl Absent {
@@ -29,6 +30,7 @@ impl Absent {
         match self {
             Absent::Missing => "No such file or directory (2)",
             Absent::NotADirectory => "Not a directory (20)",
+            Absent::Circle => "Too many levels of symbolic links (40)",
         }
     }
 }
@@ -40,28 +42,66 @@ pub(super) enum Last {
     Keep,
 }
 
-/// A module's root inside a snapshot, from which paths are looked up.
+/// A module's root inside a snapshot, from which paths are looked up, and what the module's own rules hide: whatever
+/// they name does not exist, by whatever way one comes there (protocol 6.5).
 pub(super) struct Resolver<'a> {
     snapshot: &'a Snapshot,
     root: usize,
-    /// What wildcards have matched so far in this session.
+    rules: &'a Filters,
+    scope: Scope,
+    /// What wildcards may still match, so that `*/*/*/*` cannot multiply without end.
     matches: usize,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, root: usize) -> Resolver<'a> {
-        Resolver { snapshot, root, matches: 0 }
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        root: usize,
+        rules: &'a Filters,
+        matches: usize,
+    ) -> Result<Resolver<'a>, NoList> {
+        Ok(Resolver { snapshot, root, rules, scope: rules.root_scope(b"")?, matches })
     }
 
     pub(super) fn entry(&self, index: usize) -> Option<Entry<'a>> {
         self.snapshot.entry(index)
     }
 
+    pub(super) fn is_directory(&self, index: usize) -> bool {
+        self.entry(index).is_some_and(|e| e.is_directory())
+    }
+
+    /// Whether the module has rules of its own.
+    pub(super) fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    /// Whether the module's rules hide this path below its root.
+    pub(super) fn hides(&self, path: &[u8], is: Is) -> bool {
+        self.has_rules() && !path.is_empty() && self.rules.excludes(&self.scope, path, is)
+    }
+
+    /// Whether the module's rules hide an entry whose directory they do not hide.
+    pub(super) fn is_hidden(&self, index: usize) -> bool {
+        if !self.has_rules() {
+            return false;
+        }
+        let is = if self.is_directory(index) { Is::Directory } else { Is::Other };
+        self.hides(self.path(index), is)
+    }
+
+    /// The path from the module's root; empty for the root itself.
+    pub(super) fn path(&self, index: usize) -> &'a [u8] {
+        let path = |index: usize| self.entry(index).map_or(b"".as_slice(), |entry| path_of(&entry));
+        let below = path(index).strip_prefix(path(self.root)).unwrap_or_default();
+        below.strip_prefix(b"/").unwrap_or(below)
+    }
+
     fn child(&self, directory: usize, name: &[u8]) -> Option<usize> {
         let path = self.entry(directory)?.path;
         let mut full = if path.is_root() { Vec::new() } else { [path.as_bytes(), b"/"].concat() };
         full.extend_from_slice(name);
-        self.snapshot.find(TreePath::new(&full).ok()?)
+        self.snapshot.find(TreePath::new(&full).ok()?).filter(|child| !self.is_hidden(*child))
     }
 
     fn parent(&self, index: usize) -> Option<usize> {
@@ -70,8 +110,18 @@ impl<'a> Resolver<'a> {
 
     /// Walks components from the module root, following symlinks that stay inside the module.
     pub(super) fn resolve(&self, components: &[Vec<u8>], last: Last) -> Result<usize, Absent> {
-        let mut queue: VecDeque<Vec<u8>> = components.iter().cloned().collect();
-        let (mut at, mut hops) = (self.root, 0);
+        self.walk(self.root, components.iter().cloned().collect(), last)
+    }
+
+    /// What the symlink at `index` points to in the end, inside the module.
+    pub(super) fn behind(&self, index: usize) -> Result<usize, Absent> {
+        let directory = self.parent(index).ok_or(Absent::Missing)?;
+        let name = self.entry(index).map_or(b"".as_slice(), |entry| entry.path.name());
+        self.walk(directory, VecDeque::from([name.to_vec()]), Last::Follow)
+    }
+
+    fn walk(&self, from: usize, mut queue: VecDeque<Vec<u8>>, last: Last) -> Result<usize, Absent> {
+        let (mut at, mut hops) = (from, 0);
         while let Some(component) = queue.pop_front() {
             match component.as_slice() {
                 b"" | b"." => continue,
@@ -82,14 +132,17 @@ impl<'a> Resolver<'a> {
                 }
                 _ => {}
             }
-            if !self.entry(at).is_some_and(|e| e.is_directory()) {
+            if !self.is_directory(at) {
                 return Err(Absent::NotADirectory);
             }
             let child = self.child(at, &component).ok_or(Absent::Missing)?;
             match self.entry(child).map(|e| e.kind) {
                 Some(Kind::Symlink { target }) if last == Last::Follow || !queue.is_empty() => {
                     hops += 1;
-                    if hops > MAX_LINK_HOPS || target.first() == Some(&b'/') {
+                    if hops > MAX_LINK_HOPS {
+                        return Err(Absent::Circle);
+                    }
+                    if target.first() == Some(&b'/') {
                         return Err(Absent::Missing);
                     }
                     for part in target.split(|b| *b == b'/').rev() {
@@ -100,10 +153,6 @@ impl<'a> Resolver<'a> {
             }
         }
         Ok(at)
-    }
-
-    pub(super) fn is_directory(&self, index: usize) -> bool {
-        self.entry(index).is_some_and(|e| e.is_directory())
     }
 }
 
@@ -193,7 +242,8 @@ impl<'a> Matches<'a> {
             return Ok(());
         };
         let name = at.entry(child).map_or(b"".as_slice(), |entry| entry.path.name());
-        if !self.pattern.components.get(depth).is_some_and(|part| glob_component(part, name)) {
+        let matches = self.pattern.components.get(depth).is_some_and(|part| glob_component(part, name));
+        if !matches || at.is_hidden(child) {
             return Ok(());
         }
         self.path.push(name.to_vec());
@@ -201,12 +251,9 @@ impl<'a> Matches<'a> {
         let is_last = self.path.len() == self.pattern.components.len() && !self.pattern.content;
         if is_last || at.resolve(&self.path, Last::Follow).is_ok_and(|target| at.is_directory(target)) {
             self.state = State::Down;
-            at.matches += 1;
-        }
-        if at.matches > MAX_GLOB_MATCHES {
-            return Err(NoList::selection(format!(
-                "wildcards match more than {MAX_GLOB_MATCHES} names: name a directory instead"
-            )));
+            at.matches = at.matches.checked_sub(1).ok_or_else(|| {
+                NoList::selection("wildcards match more names than the server takes: name a directory instead")
+            })?;
         }
         Ok(())
     }

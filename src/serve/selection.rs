@@ -18,10 +18,13 @@ const MOST_PREFIX_BYTES: usize = 32 << 20;
 /// Bytes of messages to the client. What there is to say beyond it is counted and not said.
 const MOST_MESSAGE_BYTES: usize = 16 << 20;
 
+/// No entry: the line names what is missing.
+pub(crate) const NOTHING: u32 = u32::MAX;
+
 /// One line of the file list to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Selected {
-    /// Index in the snapshot of what is listed.
+    /// Index in the snapshot of what is listed, or [`NOTHING`].
     pub(crate) entry: u32,
     /// Index of the entry whose path makes the name.
     named: u32,
@@ -37,6 +40,13 @@ pub(crate) struct Selected {
 pub(crate) struct Names {
     pub(crate) cut: u16,
     prefix: u32,
+}
+
+impl Names {
+    /// Whether names are ends of paths, so that nothing stands before them.
+    pub(crate) fn are_ends(self) -> bool {
+        self.prefix == 0
+    }
 }
 
 /// A selection and what the client is told about it.
@@ -69,10 +79,23 @@ impl Selection {
 
     /// Adds `entry`, called as `names` has it of its own path.
     pub(crate) fn push(&mut self, entry: usize, names: Names, role: DirRole) {
+        self.push_as(entry, entry, names, role);
+    }
+
+    /// Adds `entry`, called as `names` has it of the path of `named`: a symlink that leads to it.
+    pub(crate) fn push_as(&mut self, entry: usize, named: usize, names: Names, role: DirRole) {
         // A snapshot holds at most 8,000,000 entries.
-        let index = u32::try_from(entry).unwrap_or(u32::MAX);
+        let index = |index: usize| u32::try_from(index).unwrap_or(NOTHING);
         let Names { cut, prefix } = names;
-        self.selected.push(Selected { entry: index, named: index, prefix, cut, role });
+        self.selected.push(Selected { entry: index(entry), named: index(named), prefix, cut, role });
+    }
+
+    /// Adds the name of something that is missing.
+    pub(crate) fn push_missing(&mut self, name: &[u8]) -> Result<(), NoList> {
+        let Names { cut, prefix } = self.instead(name, 0)?;
+        let role = DirRole::NotADirectory;
+        self.selected.push(Selected { entry: NOTHING, named: NOTHING, prefix, cut, role });
+        Ok(())
     }
 
     /// An error once there are more lines than an honest choice of arguments has. Each directory adds what it holds
