@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::args_channel::{ChannelCommand, SweepArgs};
+use super::args_stored::{BackupArgs, ExportArgs, RestoreArgs, ScrubArgs};
 use crate::names::{FederationName, NodeName, RepositoryName};
 use crate::node::config::Addresses;
 
@@ -86,6 +87,14 @@ pub(super) enum Command {
     Channel(ChannelCommand),
     /// Free what no kept generation needs
     Sweep(SweepArgs),
+    /// Write a generation as plain files, for another server
+    Export(ExportArgs),
+    /// Read everything that is stored again, and name what is damaged
+    Scrub(ScrubArgs),
+    /// Copy the whole data directory, also while the node runs
+    Backup(BackupArgs),
+    /// Make a data directory from a backup
+    Restore(RestoreArgs),
     /// Show how the node is
     Status(StatusArgs),
     /// Have the running node take in a changed configuration

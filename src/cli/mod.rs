@@ -7,11 +7,14 @@
 
 mod args;
 mod args_channel;
+mod args_stored;
+mod backup;
 mod channel;
 mod demo;
 mod diff;
 mod door;
 mod exit;
+mod export;
 mod held;
 mod import;
 mod init;
@@ -22,9 +25,11 @@ mod logging;
 mod output;
 mod progress;
 mod reload;
+mod restore;
 mod rollback;
 mod run;
 mod sample;
+mod scrub;
 mod start;
 mod status;
 mod sweep;

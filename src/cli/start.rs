@@ -9,7 +9,10 @@ use clap::Parser;
 
 use super::args::{Arguments, Command, DEFAULT_DIR};
 use super::args_channel::ChannelCommand;
-use super::{channel, demo, diff, exit, import, init, keep, logging, reload, rollback, run, sample, status, sweep};
+use super::{
+    backup, channel, demo, diff, exit, export, import, init, keep, logging, reload, restore, rollback, run, sample,
+    scrub, status, sweep,
+};
 use crate::node::config::Environment;
 use crate::store::failpoint;
 
@@ -68,6 +71,10 @@ fn obey(place: &Place, command: &Command) -> anyhow::Result<()> {
         Command::Channel(ChannelCommand::Keep(args)) => keep::keep(place, args),
         Command::Channel(ChannelCommand::Release(args)) => keep::release(place, args),
         Command::Sweep(args) => sweep::sweep(place, args),
+        Command::Export(args) => export::export(place, args),
+        Command::Scrub(args) => scrub::scrub(place, args),
+        Command::Backup(args) => backup::backup(place, args),
+        Command::Restore(args) => restore::restore(place, args),
         Command::Status(args) => status::status(place, args),
         Command::Reload(args) => reload::reload(place, args),
         Command::Sample(args) => sample::sample(args),

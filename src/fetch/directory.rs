@@ -22,7 +22,7 @@ use super::progress::{Counter, Watcher};
 use super::read::read_all;
 use super::steady::moved;
 use super::walk::walk;
-use crate::store::{Ingest, Witness};
+use crate::store::{Ingest, Need, Witness};
 use crate::tree::Snapshot;
 
 /// More threads than this only wait for the one that writes.
@@ -66,7 +66,7 @@ pub fn import(order: &ImportOrder<'_>, ingest: &mut Ingest<'_>) -> Result<Import
     let mut plan = plan(&walked, previous, order.trust, &bad);
     let size = |index: usize| walked.entries.get(index).map_or(0, |entry| entry.facts.size);
     let new = plan.read.iter().filter(|file| !file.looks_same);
-    ingest.require(new.fold(0, |sum: u64, file| sum.saturating_add(size(file.index))))?;
+    ingest.require(new.fold(Need::default(), |need, file| need.and(size(file.index))))?;
     let mut failures = read_all(root.as_fd(), &mut walked, &mut plan, ingest, threads, &counter)?;
     if failures.is_empty() {
         failures = moved(root.as_fd(), &walked);

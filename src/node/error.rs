@@ -13,6 +13,7 @@ use crate::serve::ServeError;
 use crate::store::StoreError;
 
 use super::config::ConfigError;
+use super::copy_error::CopyError;
 use super::intake::StampError;
 use super::sample_out::SampleError;
 
@@ -137,6 +138,9 @@ pub enum NodeError {
     /// The node is stopping and takes no more orders.
     #[error("the node is stopping")]
     Stopping,
+    /// Plain files could not be written out or taken back.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// A sample could not be written.
     #[error(transparent)]
     Sample(#[from] SampleError),
@@ -160,6 +164,7 @@ impl NodeError {
             NodeError::Serve(error) => error.fault(),
             NodeError::Control(error) => error.fault(),
             NodeError::Sample(error) => error.fault(),
+            NodeError::Copy(error) => error.fault(),
             NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Fault::Operator,
             NodeError::File { .. } | NodeError::Incomplete { .. } | NodeError::Loop { .. } => Fault::Local,
             NodeError::Check(_) => Fault::Client,
@@ -194,6 +199,7 @@ impl NodeError {
     fn todo(&self) -> String {
         match self {
             NodeError::Config(error) => error.todo().to_owned(),
+            NodeError::Copy(error) => error.todo().to_owned(),
             NodeError::Topology { .. } => "correct what is named, then try again".to_owned(),
             NodeError::NoRepository { .. } => {
                 "choose one with --repository, or add a [[repository]] to topology.toml and run `headwater reload`"

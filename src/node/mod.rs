@@ -11,17 +11,23 @@
 //! one writer of the store: it lives in the intake loop of a running node, or in the one command that
 //! runs where no node does. [`intake`] is the whole course of one snapshot.
 
+pub mod backup;
+mod beside;
 pub mod clock;
 pub mod config;
 mod config_check;
 mod config_raw;
 mod config_text;
 mod config_values;
+mod copied;
+pub mod copy_error;
 pub mod demo;
 mod demo_check;
 mod desk;
 mod diff;
 pub mod error;
+pub mod export;
+mod export_tree;
 mod give_back;
 mod holds;
 pub mod init;
@@ -29,9 +35,12 @@ pub mod intake;
 mod jobs;
 mod keeps;
 pub mod local;
+mod manifest;
 mod modules;
+mod plain;
 mod publisher;
 mod report;
+pub mod restore;
 mod rollback;
 pub mod run;
 pub mod sample_out;
@@ -40,3 +49,4 @@ mod scrubbing;
 pub mod supervisor;
 mod tasks;
 mod transfer_log;
+pub mod watch;

@@ -30,7 +30,7 @@ pub(super) fn rollback(
     let start = Instant::now();
     let board = publisher.board()?;
     let of = report::kept(&board, &order.address, &mut |channel| Ok(publisher.store.history(channel)?))?;
-    let previous = publisher.previous(std::slice::from_ref(&of.channel));
+    let previous = publisher.previous(std::slice::from_ref(&of.channel))?;
     let wanted = publisher.store.snapshot(&of.snapshot)?;
     let mut report = RollbackReport {
         channel: of.channel.clone(),

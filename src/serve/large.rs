@@ -68,6 +68,9 @@ impl Job {
         let file = match reader.read_large(&id) {
             Ok(Some(file)) => file,
             Ok(None) => return self.refuse(&wanted.request, wanted.entry, "its file is missing", done),
+            Err(error) if error.is_damage() => {
+                return self.refuse(&wanted.request, wanted.entry, &error.to_string(), done);
+            }
             // What cannot be opened now, for want of rights or descriptors, is not bad.
             Err(error) => return self.fail(&wanted.request, wanted.entry, &error.to_string()),
         };
@@ -194,7 +197,7 @@ impl Job {
 
     /// The file is not sent, but nobody is to take its content for bad.
     fn fail(&mut self, request: &Request, entry: usize, reason: &str) {
-        tracing::error!(path = %String::from_utf8_lossy(&self.path(entry)), reason, "open a large content");
+        tracing::error!(path = %String::from_utf8_lossy(&self.path(entry)), reason, "not sent");
         self.no_send(request, entry);
     }
 }

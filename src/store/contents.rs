@@ -1,7 +1,8 @@
 //! Contents as rows: found by id, inserted, mended, deleted.
 //!
 //! A content has one row in `contents` and its bytes either in `bytes` under the same number or in a file under
-//! `large/`. The number never changes while the row lives, also when a bad content is mended.
+//! `large/`. Bad bytes in a row are left where they are, and the content gets another number when it is mended: what they
+//! are a chain of pages of is not known any more, and to free it could free pages of others.
 //! Deliberately absent: transactions; whoever calls decides what belongs together.
 
 use rusqlite::types::ValueRef;
@@ -84,7 +85,8 @@ pub(super) fn known(n: i64, size: i64, home: i64, state: i64, xxh128: &[u8]) -> 
     Ok(Known { n, size, home, state, xxh128: fixed("an xxh128", xxh128)? })
 }
 
-/// Makes a row for `id`, or makes its bad row sound again. Returns its number.
+/// Makes a row for `id`, or makes its bad row sound again. Returns its number, which is another one where bad bytes are
+/// left under the old one.
 pub(super) fn record(
     db: &Connection,
     id: &ContentId,
@@ -95,6 +97,10 @@ pub(super) fn record(
 ) -> Result<i64, StoreError> {
     let attempt = "record a content";
     match before {
+        Some(bad) if has_bytes(db, bad.n)? => {
+            forget(db, bad.n)?;
+            record(db, id, size, xxh128, home, None)
+        }
         Some(bad) => {
             db.prepare_cached("UPDATE contents SET size = ?2, xxh128 = ?3, home = ?4, state = 0 WHERE n = ?1")
                 .and_then(|mut statement| statement.execute(params![bad.n, signed(size), xxh128, home.number()]))
@@ -145,13 +151,33 @@ pub(super) fn get_bytes(db: &Connection, n: i64) -> Result<Option<Vec<u8>>, Stor
         .map_err(sql(attempt))
 }
 
-/// Deletes content `n` with its bytes.
-pub(super) fn delete(db: &Connection, n: i64) -> Result<(), StoreError> {
-    for text in ["DELETE FROM bytes WHERE n = ?1", "DELETE FROM bad WHERE n = ?1", "DELETE FROM contents WHERE n = ?1"]
-    {
-        db.prepare_cached(text).and_then(|mut statement| statement.execute([n])).map_err(sql("delete a content"))?;
+/// Whether bytes lie under `n`, readable or not.
+fn has_bytes(db: &Connection, n: i64) -> Result<bool, StoreError> {
+    let found = db
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM bytes WHERE n = ?1)")
+        .and_then(|mut statement| statement.query_row([n], |row| row.get(0)))
+        .map_err(sql("look for the bytes of a content"));
+    match found {
+        Err(error) if error.is_damage() => Ok(true),
+        other => other,
     }
-    Ok(())
+}
+
+/// Deletes content `n` with its bytes, unless they are bad. Pages that cannot be read cannot be freed: after an error the
+/// transaction must be rolled back, since it may have freed some of them.
+pub(super) fn delete(db: &Connection, n: i64) -> Result<(), StoreError> {
+    run(db, "DELETE FROM bytes WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM bad WHERE n = ?1)", n)?;
+    forget(db, n)
+}
+
+/// Deletes what is known of content `n`, but for its bytes.
+fn forget(db: &Connection, n: i64) -> Result<(), StoreError> {
+    run(db, "DELETE FROM bad WHERE n = ?1", n)?;
+    run(db, "DELETE FROM contents WHERE n = ?1", n)
+}
+
+fn run(db: &Connection, text: &str, n: i64) -> Result<(), StoreError> {
+    db.prepare_cached(text).and_then(|mut statement| statement.execute([n])).map(drop).map_err(sql("delete a content"))
 }
 
 /// What a scan tells of each content: the bytes of its id, and the rest.

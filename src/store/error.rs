@@ -196,14 +196,19 @@ impl StoreError {
         }
     }
 
-    /// True if what was read is not what was written. What does not need it can go on.
+    /// True if what was read is damaged. Anything else may be read at another moment, or by somebody with other rights,
+    /// so it says nothing about the bytes. SQLite tells of an EIO as of a corrupt page.
     pub fn is_damage(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, SystemIoFailure};
+        use rusqlite::{Error, ErrorCode};
         match self {
-            Self::BadText { .. } | Self::Damaged(_) | Self::UnknownSnapshot(_) => true,
-            Self::Database { source, .. } => {
-                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | SystemIoFailure))
-            }
+            Self::Damaged(_) | Self::BadText { .. } | Self::UnknownSnapshot(_) => true,
+            Self::File { source, .. } => source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
+            Self::Database { source, .. } => match source {
+                Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::Utf8Error(..) => true,
+                other => {
+                    matches!(other.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+                }
+            },
             _ => false,
         }
     }

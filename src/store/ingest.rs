@@ -15,6 +15,7 @@ use super::located::Located;
 use super::open::Store;
 use super::publications;
 use super::schema::{Promise, promise};
+use super::space::Need;
 use super::staged::{Staged, StagedSnapshot};
 use super::{reader, snapshots};
 use crate::names::RepositoryName;
@@ -83,9 +84,9 @@ impl<'s> Ingest<'s> {
         Ok(self.store.bad()?.into_iter().map(|bad| bad.id).collect())
     }
 
-    /// Fails with numbers if `bytes` do not fit.
-    pub fn require(&self, bytes: u64) -> Result<(), StoreError> {
-        self.store.require(bytes)
+    /// Fails with numbers if what is to come does not fit.
+    pub fn require(&self, need: Need) -> Result<(), StoreError> {
+        self.store.require(need)
     }
 
     /// The bytes of a content, also one that was just put; see [`Store::content`].

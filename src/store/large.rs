@@ -5,7 +5,8 @@
 //! Deliberately absent: deciding what is large, and what is no longer needed.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ const UNFINISHED: &str = "incoming-";
 /// So many zeros in one piece become a hole: a block of the larger file systems.
 const HOLE: usize = 64 << 10;
 static ZEROS: [u8; HOLE] = [0; HOLE];
+/// How much of a file is read at once.
+pub(super) const PIECE: usize = 256 << 10;
 
 /// The directory `large/`.
 #[derive(Clone, Debug)]
@@ -68,6 +71,29 @@ impl LargeFiles {
             Ok(opened) => Ok(Some(opened)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(file("open", &path)(error)),
+        }
+    }
+
+    /// Hands the bytes of a content to `each`, a piece at a time, until they end or `each` has enough; `None` if its file
+    /// is not there.
+    pub(super) fn read(
+        &self,
+        id: &ContentId,
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<Option<()>, StoreError> {
+        let Some(mut opened) = self.open(id)? else { return Ok(None) };
+        let mut piece = vec![0; PIECE];
+        loop {
+            match opened.read(&mut piece) {
+                Ok(0) => return Ok(Some(())),
+                Ok(length) => {
+                    if each(piece.get(..length).unwrap_or_default()).is_break() {
+                        return Ok(Some(()));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(file("read", &self.path(id))(error)),
+            }
         }
     }
 

@@ -6,8 +6,12 @@
 //! Deliberately absent: async. Callers put this on blocking threads.
 
 mod contents;
+mod copying;
+#[cfg(test)]
+mod damage_tests;
 mod error;
 pub mod failpoint;
+mod freeing;
 mod ingest;
 mod keeps;
 #[cfg(test)]
@@ -20,7 +24,9 @@ mod pins;
 mod publications;
 mod quarantine;
 mod reader;
+mod restored;
 mod schema;
+mod scrub;
 mod snapshots;
 mod space;
 mod staged;
@@ -30,6 +36,7 @@ mod tests;
 mod witness;
 
 pub use contents::{Home, LARGE, Row, Xxh128};
+pub use copying::Copying;
 pub use error::StoreError;
 pub use ingest::{Ingest, NewContent, Stored};
 pub use keeps::MAX_KEEPS;
@@ -40,7 +47,8 @@ pub use pins::{Pin, Pins, SweepHold};
 pub use publications::{Changes, Kept, KeptByHand, NewHead, Publication};
 pub use quarantine::{Bad, Verdict};
 pub use reader::Reader;
-pub use space::{RESERVE, Space};
+pub use scrub::{Scrubbed, Told};
+pub use space::{Need, RESERVE, Space};
 pub use staged::Staged;
 pub use sweep::{Keep, Swept};
 pub use witness::{Mark, Witness};

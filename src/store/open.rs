@@ -19,7 +19,7 @@ use super::publications::{self, Publication};
 use super::reader::{self, Reader};
 use super::schema::{self, Promise};
 use super::snapshots;
-use super::space::{self, Space};
+use super::space::{self, Need, Space};
 use super::witness::{self, Witness};
 use crate::names::{ChannelName, RepositoryName};
 use crate::tree::{ContentId, Snapshot, SnapshotId};
@@ -70,7 +70,7 @@ impl Store {
         large.remove_unfinished()?;
         let store = Self { db, layout, large, pins: Pins::default(), damaged: Vec::new(), _lock: lock };
         for bad in store.bad()? {
-            store.large.remove(&bad.id)?;
+            store.remove_bad_file(&bad.id);
         }
         Ok(store)
     }
@@ -164,9 +164,9 @@ impl Store {
         space::of(&self.db, &self.layout)
     }
 
-    /// Fails with numbers if `bytes` do not fit beside the reserve.
-    pub fn require(&self, bytes: u64) -> Result<(), StoreError> {
-        space::require(self.layout.root(), bytes)
+    /// Fails with numbers if what is to come does not fit beside the reserve.
+    pub fn require(&self, need: Need) -> Result<(), StoreError> {
+        space::require(&self.db, self.layout.root(), need)
     }
 
     /// Moves the log into the database and empties it, as far as no reader is in the middle of a statement.

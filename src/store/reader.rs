@@ -27,9 +27,9 @@ const GAP: i64 = 8;
 /// A read-only connection to the store.
 #[derive(Debug)]
 pub struct Reader {
-    db: Connection,
-    layout: Layout,
-    large: LargeFiles,
+    pub(super) db: Connection,
+    pub(super) layout: Layout,
+    pub(super) large: LargeFiles,
     order: Vec<(Row, usize)>,
 }
 

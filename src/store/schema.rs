@@ -25,6 +25,10 @@ const STEPS: [&str; 2] = [TABLES, KEEPS];
 /// Marks the file as ours: "hwtr".
 const APPLICATION: i64 = 0x6877_7472;
 
+/// The database never grows beyond so many pages, a TiB. A damaged page may lead anywhere, and what follows it would make
+/// the file as long as that.
+const MOST_PAGES: u32 = 1 << 26;
+
 /// How long a connection waits for a lock. Only recovery after a crash takes one that readers meet.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -129,6 +133,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(sql("open the database"))?;
+    db.pragma_update_and_check(None, "max_page_count", MOST_PAGES, |_| Ok(())).map_err(sql("open the database"))?;
     db.set_prepared_statement_cache_capacity(32);
     let found = version(&db, path)?;
     if found < VERSION {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::contents::HomeKind;
+use super::contents::{HomeKind, LARGE};
 use super::error::{StoreError, count, file, sql};
 use super::layout::Layout;
 
@@ -27,6 +27,31 @@ pub struct Space {
     pub used: u64,
 }
 
+/// What is about to be written, in bytes. Rows can go to pages that are free inside of the database; files cannot.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Need {
+    /// As rows.
+    pub rows: u64,
+    /// As files.
+    pub large: u64,
+}
+
+impl Need {
+    /// With one more content of `size` bytes.
+    #[must_use]
+    pub fn and(self, size: u64) -> Self {
+        match size > LARGE {
+            true => Self { large: self.large.saturating_add(size), ..self },
+            false => Self { rows: self.rows.saturating_add(size), ..self },
+        }
+    }
+
+    /// What the file system has to give, with the reserve, where the database has `within` bytes to give.
+    fn outside(self, within: u64) -> u64 {
+        self.rows.saturating_sub(within).saturating_add(self.large).saturating_add(RESERVE)
+    }
+}
+
 /// Asks the file system.
 pub(super) fn free_and_total(root: &Path) -> Result<(u64, u64), StoreError> {
     let answer = rustix::fs::statvfs(root).map_err(file("ask for the free space of", root))?;
@@ -34,14 +59,34 @@ pub(super) fn free_and_total(root: &Path) -> Result<(u64, u64), StoreError> {
     Ok((bytes(answer.f_bavail), bytes(answer.f_blocks)))
 }
 
-/// Fails if `bytes` and the reserve do not fit.
-pub(super) fn require(root: &Path, bytes: u64) -> Result<(), StoreError> {
+/// Fails if `need` and the reserve do not fit.
+pub(super) fn require(db: &Connection, root: &Path, need: Need) -> Result<(), StoreError> {
     let (free, _) = free_and_total(root)?;
-    let needed = bytes.saturating_add(RESERVE);
+    let needed = need.outside(free_pages(db)?.saturating_mul(page_size(db)?));
     match needed.checked_sub(free) {
         Some(missing) if missing > 0 => Err(StoreError::Space { path: root.to_owned(), free, needed, missing }),
         _ => Ok(()),
     }
+}
+
+/// Pages of the database that hold nothing.
+pub(super) fn free_pages(db: &Connection) -> Result<u64, StoreError> {
+    number(db, "freelist_count")
+}
+
+/// All pages of the database.
+pub(super) fn pages(db: &Connection) -> Result<u64, StoreError> {
+    number(db, "page_count")
+}
+
+/// The bytes of a page.
+fn page_size(db: &Connection) -> Result<u64, StoreError> {
+    number(db, "page_size")
+}
+
+fn number(db: &Connection, name: &'static str) -> Result<u64, StoreError> {
+    let found = db.pragma_query_value(None, name, |row| row.get(0)).map_err(sql("ask the database for its size"))?;
+    count(name, found)
 }
 
 /// How much room there is, and how much database, log and large contents take.
@@ -58,4 +103,23 @@ pub(super) fn of(db: &Connection, layout: &Layout) -> Result<Space, StoreError> 
 /// The length of a file; 0 if it is not there.
 fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fit_into_free_pages_and_files_do_not() {
+        let check = |sizes: &[u64], within, expected| {
+            let need = sizes.iter().fold(Need::default(), |need, size| need.and(*size));
+            assert_eq!(need.outside(within), expected + RESERVE, "{sizes:?} with {within} bytes in free pages");
+        };
+        check(&[], 0, 0);
+        check(&[1, LARGE, 2], 0, LARGE + 3);
+        check(&[1, LARGE, 2], LARGE, 3);
+        check(&[1, LARGE, 2], 1 << 40, 0);
+        check(&[LARGE + 1, 5], 1 << 40, LARGE + 1);
+        check(&[LARGE + 1, 5], 3, LARGE + 3);
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::TransactionBehavior;
 
 use super::contents::{self, Home};
-use super::error::{StoreError, count, fixed, sql};
+use super::error::{StoreError, fixed, sql};
 use super::failpoint::{Point, reach};
 use super::open::Store;
 use super::pins::Sweeping;
@@ -21,14 +21,8 @@ use super::snapshots;
 use crate::names::{ChannelName, Generation};
 use crate::tree::{ContentId, Kind, Snapshot, SnapshotId};
 
-/// Contents that are deleted in one commit.
-const BATCH: usize = 4096;
-
 /// A head whose text is a longer chain than this is made whole, so that a start loads it quickly.
 const QUICK_CHAIN: i64 = 2;
-
-/// One page in this many may stay free inside of the database: the next generation will use it.
-const FREE_SHARE: u64 = 10;
 
 /// Which generations are kept, a channel.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -217,42 +211,13 @@ impl Store {
     fn free_contents(&mut self, needed: &HashSet<u64>) -> Result<(u64, u64), StoreError> {
         let mut large_here = HashSet::new();
         let going = self.unneeded(needed, &mut large_here)?;
-        let attempt = "free contents";
-        promise(&self.db, Promise::Durable)?;
-        for batch in going.chunks(BATCH) {
-            let transaction =
-                self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
-            for (n, _) in batch {
-                contents::delete(&transaction, *n)?;
-            }
-            reach(Point::BeforeSweepBatch);
-            transaction.commit().map_err(sql(attempt))?;
-        }
+        let freed = self.free(&going)?;
         reach(Point::BeforeLargeUnlink);
         // Also what a crash left between a file's name and its row.
         for id in self.large.all()?.iter().filter(|id| !large_here.contains(*id)) {
             self.large.remove(id)?;
         }
-        Ok((number(going.len()), sizes(&going)))
-    }
-
-    /// Gives free pages back to the file system, but for a share, and empties the log.
-    fn shrink(&mut self) -> Result<(), StoreError> {
-        reach(Point::BeforeVacuum);
-        let attempt = "shrink the database";
-        let pages = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql(attempt));
-        let free = count("the number of free pages", pages("freelist_count")?)?;
-        let spare = count("the number of pages", pages("page_count")?)? / FREE_SHARE;
-        if let Some(surplus) = free.checked_sub(spare)
-            && surplus > 0
-        {
-            // A page a step: `execute` would stop after the first one.
-            let mut statement =
-                self.db.prepare(&format!("PRAGMA incremental_vacuum({surplus})")).map_err(sql(attempt))?;
-            let mut rows = statement.query([]).map_err(sql(attempt))?;
-            while rows.next().map_err(sql(attempt))?.is_some() {}
-        }
-        self.checkpoint()
+        Ok(freed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stored bytes that are no longer what was imported: the client refuses that file, gets all others, and the next import mends it.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::PathBuf;
 
 use headwater::tree::ContentId;
@@ -114,6 +114,32 @@ fn a_bad_timestamp_is_mended_by_the_next_import_with_a_later_one() {
         assert!(seconds(&stamp()) > seconds(&first), "{damage:?}: a client must not be told that it has it already");
         assert_eq!(place.import(&source), None, "{damage:?}");
     });
+}
+
+#[test]
+fn a_file_that_is_out_of_reach_for_a_while_is_not_taken_for_bad() {
+    let place = Place::new(Start::Published);
+    let (_, whole) = place.source(Size::Small, 1);
+    let Line::File { content, .. } = &whole[LARGE] else { panic!("{LARGE} is no file") };
+    let (path, away) = (large_file(&place, content), place.data.join("away"));
+    let node = Node::start(&place);
+    fs::rename(&path, &away).unwrap();
+    // A name that leads nowhere: the same as permissions that were taken away, and works for the super-user too.
+    symlink(&path, &path).unwrap();
+    let mut others = whole.clone();
+    others.remove(LARGE);
+    for round in 1..=2 {
+        let target = place.fresh();
+        let output = wait::output(client::begin(node.port, &target), "rsync");
+        let said = client::text(&output);
+        assert_eq!(output.status.code(), Some(23), "client {round}: {said}");
+        same(&edition::lines(&target), &others, &format!("client {round}"));
+    }
+    wait::until("the node says why", || node.said("not sent"));
+    fs::remove_file(&path).unwrap();
+    fs::rename(&away, &path).unwrap();
+    same(&client::pull(&node), &whole, "within reach again");
+    assert!(node.alarms().is_empty(), "{:?}", node.alarms());
 }
 
 /// A file that cannot be had is not deleted at a client.

@@ -1,9 +1,8 @@
-//! Damage to what is no content: the text of a snapshot, what the last import saw, the timestamp that we make ourselves.
+//! Damage to what is no content: the text of a snapshot, and what the last import saw.
 //!
 //! Nothing of it may keep a node from starting or an import from mending it, and each is named until it is mended.
 
-use super::bad::{Damage, damage};
-use super::edition::{self, STAMP, Size, same};
+use super::edition::{self, Size, same};
 use super::node::Node;
 use super::place::{Place, Start};
 use super::{client, wait};
@@ -63,27 +62,4 @@ fn a_damaged_witness_costs_no_more_than_reading() {
     assert_eq!(place.import(&source), None);
     place.database().execute("UPDATE witness SET snapshot = x'00'", []).unwrap();
     assert_eq!(place.import(&source), None);
-}
-
-#[test]
-fn a_timestamp_that_is_lost_is_made_anew_and_later() {
-    for how in [Damage::Flipped, Damage::Missing] {
-        let place = Place::new(Start::Published);
-        let (source, _) = place.source(Size::Small, 1);
-        let node = Node::start(&place);
-        let first = place.fresh();
-        client::whole(client::begin(node.port, &first), &first);
-        let before = std::fs::read_to_string(first.join(STAMP)).unwrap();
-        damage(&place, STAMP, &edition::everything(&first), how);
-        let output = wait::output(client::begin(node.port, &place.fresh()), "rsync");
-        assert_eq!(output.status.code(), Some(23), "{how:?}: {}", client::text(&output));
-        wait::until("status names it", || node.alarms().iter().any(|alarm| alarm.contains(STAMP)).then_some(()));
-        assert_eq!(place.import(&source), Some(2), "{how:?}");
-        let second = place.fresh();
-        client::whole(client::begin(node.port, &second), &second);
-        let after = std::fs::read_to_string(second.join(STAMP)).unwrap();
-        let stamp = |text: &str| headwater::portage::stamp::parse_chk(text.as_bytes()).unwrap();
-        assert!(stamp(&after) > stamp(&before), "{how:?}: {before} {after}");
-        assert!(node.alarms().is_empty(), "{how:?}: {:?}", node.alarms());
-    }
 }
