@@ -5,13 +5,19 @@
 //! somewhere, one node is the gateway.
 //! Deliberately absent: files, sockets and time, and the types of the TOML parser beyond this folder.
 
+mod byte_size;
 mod mistake;
+mod module_read;
+mod module_values;
 mod toml_read;
 mod topology;
 mod topology_check;
 mod topology_read;
 mod values;
 
+pub use byte_size::ByteSize;
 pub use mistake::{MAX_MISTAKES, Mistake};
+pub use module_values::{AuthUser, FilterKind, FilterRule, Grant, HostPattern, LoginDigest, Ownership};
+pub use toml_read::Words;
 pub use topology::{Channel, Module, Node, Nodes, Repository, RepositoryKind, Role, Topology, Verify};
-pub use values::{Endpoint, Upstream};
+pub use values::{Endpoint, Upstream, networks};

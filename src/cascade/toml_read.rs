@@ -14,9 +14,24 @@ use toml_edit::{Item, Table, Value};
 use super::mistake::{MAX_MISTAKES, Mistake, nearest};
 use super::values;
 
+/// Who judges a text in a language that this floor does not know. Each gives a sentence on what is wrong.
+#[derive(Copy, Clone, Debug)]
+pub struct Words {
+    /// A list of filter rules in rsync's own words; asked with each rule alone, then with all of a module together.
+    pub filters: fn(&[String]) -> Result<(), String>,
+    /// The form of a line of the transfer log.
+    pub log_format: fn(&str) -> Result<(), String>,
+}
+
+impl Words {
+    /// Lets everything pass.
+    pub const UNJUDGED: Words = Words { filters: |_| Ok(()), log_format: |_| Ok(()) };
+}
+
 /// The mistakes of one text so far.
 pub(super) struct Reading<'t> {
     text: &'t str,
+    pub(super) words: Words,
     found: Vec<Mistake>,
 }
 
@@ -35,8 +50,8 @@ pub(super) struct Placed<T> {
 }
 
 impl<'t> Reading<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { text, found: Vec::new() }
+    pub(super) fn new(text: &'t str, words: Words) -> Self {
+        Self { text, words, found: Vec::new() }
     }
 
     pub(super) fn mistake(&mut self, place: &Place, text: impl Into<String>) {
@@ -116,6 +131,11 @@ impl<'a> Section<'a> {
 
     fn value(&self, key: &str) -> Option<(Place, &'a Item)> {
         self.item(key).filter(|(_, item)| !item.is_none())
+    }
+
+    /// Whether `key` is written at all.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.value(key).is_some()
     }
 
     /// Names each key that is neither `known` nor of a `later` version.

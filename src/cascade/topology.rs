@@ -6,11 +6,10 @@
 
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use crate::names::{ChannelName, FederationName, ModuleName, NodeName, RepositoryName, SiteName};
 use crate::tree::TreePathBuf;
 
+use super::module_values::{AuthUser, FilterRule, HostPattern, LoginDigest, Ownership};
 use super::values::{Endpoint, Upstream};
 
 /// Who, where, what. See [`Topology::parse`].
@@ -121,18 +120,32 @@ pub struct Module {
     pub comment: String,
     /// Whether the module list shows it.
     pub list: bool,
-    /// Networks that may use it; canonical.
-    pub hosts_allow: Vec<IpNet>,
-    /// Networks that may not; canonical.
-    pub hosts_deny: Vec<IpNet>,
+    /// Who may use it. A host name stands here only if `lookup = true` was written.
+    pub hosts_allow: Vec<HostPattern>,
+    /// Who may not.
+    pub hosts_deny: Vec<HostPattern>,
+    /// Who has to log in, in order: the first that matches decides. Empty: nobody has to.
+    pub auth_users: Vec<AuthUser>,
+    /// The weakest digest that a login is taken with; none for any that the protocol has.
+    pub auth_digest: Option<LoginDigest>,
+    /// What the module hides, in the order in which it is asked.
+    pub filters: Vec<FilterRule>,
+    /// Whose its entries are said to be.
+    pub ownership: Ownership,
     /// Most connections at once; none for no limit of its own.
     pub max_connections: Option<u32>,
+    /// Bytes a second that one connection gets at most.
+    pub bwlimit: Option<u64>,
+    /// Bytes a second that all its connections get together at most.
+    pub bwlimit_total: Option<u64>,
     /// Ends a silent connection; none if the client decides.
     pub timeout: Option<Duration>,
     /// A text for whoever chose this module; may have several lines, may be empty.
     pub motd: String,
     /// Whether its transfers go into the node's transfer log, if there is one.
     pub transfer_log: bool,
+    /// The form of its lines there; none for the node's own.
+    pub log_format: Option<String>,
     /// Which nodes serve it.
     pub nodes: Nodes,
 }

@@ -139,7 +139,7 @@ fn twice(names: &[NodeName]) -> Option<&NodeName> {
 mod tests {
     use std::time::Duration;
 
-    use crate::cascade::{Nodes, RepositoryKind, Role, Topology, Upstream, Verify};
+    use crate::cascade::{HostPattern, Nodes, RepositoryKind, Role, Topology, Upstream, Verify};
 
     const WHOLE: &str = r#"federation = "example"
 
@@ -230,7 +230,7 @@ parents = ["near", "gw"]
         assert_eq!(module.path.to_string(), "metadata/news");
         assert_eq!((module.list, module.transfer_log, module.max_connections), (false, false, Some(20)));
         assert_eq!((module.timeout, module.motd.as_str()), (Some(Duration::from_secs(300)), "hello\n"));
-        let nets = |nets: &[ipnet::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let nets = |nets: &[HostPattern]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         assert_eq!(nets(&module.hosts_allow), "10.0.0.0/8 192.0.2.1/32");
         assert_eq!(nets(&module.hosts_deny), "0.0.0.0/0 ::/0");
         assert_eq!(module.nodes, Nodes::Only(vec!["gw".parse().unwrap(), "far".parse().unwrap()]));
@@ -296,11 +296,6 @@ parents = ["near", "gw"]
             ],
         );
         check(
-            "motd =",
-            "bwlimit =",
-            &["31:1, module[1].bwlimit: this key is not in this version of headwater; leave it out"],
-        );
-        check(
             "name = \"docs\"\nkind",
             "kind",
             &[
@@ -348,7 +343,7 @@ parents = ["near", "gw"]
             "[\"10.1.2.3/8\", ",
             "[\"10.1.2.3/8\", \"localhost\", ",
             &[
-                "27:30, module[1].hosts_allow[2]: \"localhost\" is no address and no network, as in \"10.0.0.0/8\" or \"2001:db8::1\"; names are not looked up",
+                "27:30, module[1].hosts_allow[2]: \"localhost\" is a host name, and names are looked up only with lookup = true; write its address",
             ],
         );
         check(

@@ -9,24 +9,12 @@ use std::time::Duration;
 use toml_edit::ImDocument;
 
 use super::mistake::Mistake;
-use super::toml_read::{Place, Placed, Reading, Section};
-use super::topology::{Channel, Module, Node, Nodes, Repository, RepositoryKind, Role, Topology, Verify};
+use super::module_read::read_module;
+use super::toml_read::{Place, Placed, Reading, Section, Words};
+use super::topology::{Channel, Module, Node, Repository, RepositoryKind, Role, Topology, Verify};
 use super::topology_check::check;
-use super::values::Networks;
 use crate::names::{ChannelName, FederationName, ModuleName, NodeName, RepositoryName};
-use crate::tree::{MAX_COMPONENT_BYTES, MAX_TOPOLOGY_BYTES, TreePath, TreePathBuf};
-
-/// Longest comment of a module, in bytes: rsync's module list is lines for a terminal.
-const MAX_COMMENT_BYTES: usize = 500;
-
-/// Longest message of the day, in bytes: every client of the module gets it.
-const MAX_MOTD_BYTES: usize = 16 << 10;
-
-/// Most connections that a module may allow: more than a process may have files open.
-const MAX_CONNECTIONS: u32 = 1_000_000;
-
-/// Longest timeout: a connection that is silent for a day is dead.
-const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
+use crate::tree::{MAX_COMPONENT_BYTES, MAX_TOPOLOGY_BYTES};
 
 /// Longest pause between two transfers from an upstream: a year.
 const MAX_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
@@ -79,9 +67,15 @@ pub(super) enum Reference {
 
 impl Topology {
     /// Reads a topology. Fails with all mistakes at once, sorted by place, at most
-    /// [`MAX_MISTAKES`](super::MAX_MISTAKES).
+    /// [`MAX_MISTAKES`](super::MAX_MISTAKES). Filter rules and forms of log lines are taken as they are: who serves by
+    /// them reads with [`Topology::parse_with`].
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
-        let mut reading = Reading::new(text);
+        Self::parse_with(text, Words::UNJUDGED)
+    }
+
+    /// The same, with `words` to judge what is written in languages that this floor does not know.
+    pub fn parse_with(text: &str, words: Words) -> Result<Self, Vec<Mistake>> {
+        let mut reading = Reading::new(text, words);
         let nowhere = Place { at: 0, key: String::new() };
         if text.len() > MAX_TOPOLOGY_BYTES {
             reading.mistake(&nowhere, format!("a topology has at most {MAX_TOPOLOGY_BYTES} bytes"));
@@ -115,11 +109,11 @@ impl Draft {
         Topology { federation, repositories, channels, modules, nodes }
     }
 
-    fn refer(&mut self, name: &Placed<ChannelName>) {
+    pub(super) fn refer(&mut self, name: &Placed<ChannelName>) {
         self.references.push(Placed { value: Reference::Channel(name.value.clone()), place: name.place.clone() });
     }
 
-    fn refer_to_nodes(&mut self, names: &[Placed<NodeName>]) {
+    pub(super) fn refer_to_nodes(&mut self, names: &[Placed<NodeName>]) {
         self.references.extend(
             names.iter().map(|name| Placed { value: Reference::Node(name.value.clone()), place: name.place.clone() }),
         );
@@ -224,116 +218,6 @@ fn read_channel(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Dr
     draft.references.push(Placed { value: reference, place: place.clone() });
     draft.names.channels.push(Placed { value: value.clone(), place });
     Some(Channel { name: value })
-}
-
-const MODULE_KEYS: [&str; 12] = [
-    "name",
-    "channel",
-    "path",
-    "comment",
-    "list",
-    "hosts_allow",
-    "hosts_deny",
-    "max_connections",
-    "timeout",
-    "motd",
-    "transfer_log",
-    "nodes",
-];
-
-const LATER_MODULE_KEYS: [&str; 4] = ["auth_users", "exclude", "include", "bwlimit"];
-
-fn read_module(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Option<Module> {
-    section.allow(reading, &MODULE_KEYS, &LATER_MODULE_KEYS);
-    section.require(reading, "name", "\"gentoo-portage\"");
-    section.require(reading, "channel", "\"gentoo/full\"");
-    let name: Option<Placed<ModuleName>> = section.word(reading, "name");
-    draft.names.modules.extend(name.clone());
-    let channel: Option<Placed<ChannelName>> = section.word(reading, "channel");
-    if let Some(channel) = &channel {
-        draft.refer(channel);
-    }
-    let path = read_path(reading, section);
-    let comment = read_line(reading, section, "comment", MAX_COMMENT_BYTES);
-    let list = section.flag(reading, "list", true);
-    let hosts_allow = read_networks(reading, section, "hosts_allow");
-    let hosts_deny = read_networks(reading, section, "hosts_deny");
-    let max_connections = section.number(reading, "max_connections", 0..=MAX_CONNECTIONS);
-    let timeout = section.duration(reading, "timeout", MAX_TIMEOUT);
-    let motd = read_motd(reading, section);
-    let transfer_log = section.flag(reading, "transfer_log", true);
-    let nodes = read_nodes(reading, section, draft);
-    Some(Module {
-        name: name?.value,
-        channel: channel?.value,
-        path,
-        comment,
-        list,
-        hosts_allow,
-        hosts_deny,
-        max_connections: max_connections.filter(|&most| most != 0),
-        timeout: timeout.filter(|timeout| !timeout.is_zero()),
-        motd,
-        transfer_log,
-        nodes,
-    })
-}
-
-fn read_path(reading: &mut Reading<'_>, section: &Section<'_>) -> TreePathBuf {
-    let path = section.text(reading, "path").filter(|path| !path.value.is_empty());
-    let checked = path.map(|path| (TreePath::new(path.value.as_bytes()), path.place));
-    match checked {
-        Some((Ok(path), _)) => path.into(),
-        Some((Err(error), place)) => {
-            reading.mistake(&place, format!("{error}; write a directory inside the channel, as in \"metadata\""));
-            TreePath::ROOT.into()
-        }
-        None => TreePath::ROOT.into(),
-    }
-}
-
-fn read_line(reading: &mut Reading<'_>, section: &Section<'_>, key: &str, most: usize) -> String {
-    let Some(line) = section.text(reading, key) else {
-        return String::new();
-    };
-    if line.value.len() > most || line.value.chars().any(char::is_control) {
-        reading.mistake(&line.place, format!("one line of at most {most} bytes belongs here"));
-    }
-    line.value.to_owned()
-}
-
-fn read_motd(reading: &mut Reading<'_>, section: &Section<'_>) -> String {
-    let Some(motd) = section.text(reading, "motd") else {
-        return String::new();
-    };
-    if motd.value.len() > MAX_MOTD_BYTES || motd.value.contains('\0') {
-        let text = format!("a text of at most {MAX_MOTD_BYTES} bytes belongs here");
-        reading.mistake(&motd.place, text);
-    }
-    motd.value.to_owned()
-}
-
-fn read_networks(reading: &mut Reading<'_>, section: &Section<'_>, key: &str) -> Vec<ipnet::IpNet> {
-    let words = section.words::<Networks>(reading, key).unwrap_or_default();
-    words.into_iter().flat_map(|networks| networks.value.0).collect()
-}
-
-fn read_nodes(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Nodes {
-    let Some(texts) = section.texts(reading, "nodes") else {
-        return Nodes::All;
-    };
-    if let [only] = texts.as_slice()
-        && only.value == "*"
-    {
-        return Nodes::All;
-    }
-    if let Some(star) = texts.iter().find(|text| text.value == "*") {
-        reading.mistake(&star.place, "\"*\" means all nodes and stands alone");
-        return Nodes::All;
-    }
-    let names: Vec<Placed<NodeName>> = texts.into_iter().filter_map(|text| reading.parsed(text)).collect();
-    draft.refer_to_nodes(&names);
-    Nodes::Only(names.into_iter().map(|name| name.value).collect())
 }
 
 fn read_node(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Option<PlacedNode> {

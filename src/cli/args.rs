@@ -99,6 +99,9 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Have the running node take in a changed configuration
     Reload(ReloadArgs),
+    /// Check a configuration without starting anything
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Write a made-up ebuild repository
     #[command(hide = true)]
     Sample(SampleArgs),
@@ -228,6 +231,34 @@ pub(super) struct ReloadArgs {
     pub(super) json: bool,
 }
 
+/// `headwater config`.
+#[derive(Subcommand, Debug)]
+pub(super) enum ConfigCommand {
+    /// Read all that a start reads, and name every mistake at once
+    Check(ConfigCheckArgs),
+}
+
+/// `headwater config check`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+headwater.toml, the environment, topology.toml, the file of passwords, the
+message of the day, filters, keys and store are read; nothing is started or
+written, and a node may run meanwhile. The exit code is 1 if anything is wrong.
+
+Examples:
+  headwater config check
+  headwater config check --topology new.toml
+                                      before it is put into the data directory,
+                                      or where there is none")]
+pub(super) struct ConfigCheckArgs {
+    /// Check this topology instead of the one in the data directory
+    #[arg(long, value_name = "FILE")]
+    pub(super) topology: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// `headwater sample`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -293,6 +324,7 @@ mod tests {
         assert_eq!(parse("headwater channel diff gentoo@3 gentoo"), Ok(()));
         assert_eq!(parse("headwater channel keep gentoo/full@3 --as before-python-3.13"), Ok(()));
         assert_eq!(parse("headwater sweep -n --json"), Ok(()));
+        assert_eq!(parse("headwater config check --topology t.toml --json"), Ok(()));
         assert_eq!(parse("headwater sample /tmp/s --files 100 --seed 4 --revision 2"), Ok(()));
         for (line, part) in [
             ("headwater import /tree --repository a/b", "no repository name"),

@@ -151,7 +151,7 @@ mod tests {
         check(
             error.into(),
             1,
-            "headwater: the configuration has 2 mistakes:\n  headwater.toml, name: every node has a name: write such as name = \"gw\"\n  headwater.toml:1, nam: no such key; did you mean name?\n  do:  correct what is named above, then try again\n",
+            "headwater: the configuration has 2 mistakes:\n  headwater.toml, name: every node has a name: write such as name = \"gw\"\n  headwater.toml:1:1, nam: no such key; did you mean name?\n  do:  correct what is named above, then try again\n",
         );
     }
 

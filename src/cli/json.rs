@@ -11,6 +11,7 @@ use crate::control::{
     ChannelLog, ChannelStatus, Door, ImportOutcome, ImportReport, ListedChannel, ReloadReport, Role, StatusReport,
 };
 use crate::names::Generation;
+use crate::node::inspect::{Finding, Inspection};
 
 /// `headwater status --json`.
 pub(super) fn status(report: &StatusReport) -> Value {
@@ -125,6 +126,28 @@ pub(super) fn import(report: &ImportReport) -> Value {
 /// `headwater reload --json`.
 pub(super) fn reload(report: &ReloadReport) -> Value {
     json!({ "changed": report.changed, "at_restart": report.at_restart })
+}
+
+/// `headwater config check --json`.
+pub(super) fn inspection(found: &Inspection) -> Value {
+    let files: Vec<String> = found.read.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    json!({
+        "in_order": found.mistakes.is_empty(),
+        "files": files,
+        "mistakes": found.mistakes.iter().map(finding).collect::<Vec<_>>(),
+        "warnings": found.warnings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "place": finding.place,
+        "line": finding.at.map(|(line, _)| line),
+        "column": finding.at.map(|(_, column)| column),
+        "key": finding.key,
+        "text": finding.text,
+        "hint": finding.hint,
+    })
 }
 
 /// A role as one word.

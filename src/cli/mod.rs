@@ -10,6 +10,7 @@ mod args_channel;
 mod args_stored;
 mod backup;
 mod channel;
+mod config;
 mod demo;
 mod diff;
 mod door;

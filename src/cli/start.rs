@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use super::args::{Arguments, Command, DEFAULT_DIR};
+use super::args::{Arguments, Command, ConfigCommand, DEFAULT_DIR};
 use super::args_channel::ChannelCommand;
 use super::{
-    backup, channel, demo, diff, exit, export, import, init, keep, logging, reload, restore, rollback, run, sample,
-    scrub, status, sweep,
+    backup, channel, config, demo, diff, exit, export, import, init, keep, logging, reload, restore, rollback, run,
+    sample, scrub, status, sweep,
 };
 use crate::node::config::Environment;
 use crate::store::failpoint;
@@ -77,6 +77,7 @@ fn obey(place: &Place, command: &Command) -> anyhow::Result<()> {
         Command::Restore(args) => restore::restore(place, args),
         Command::Status(args) => status::status(place, args),
         Command::Reload(args) => reload::reload(place, args),
+        Command::Config(ConfigCommand::Check(args)) => config::check(place, args),
         Command::Sample(args) => sample::sample(args),
     }
 }

@@ -44,8 +44,8 @@ impl fmt::Display for Mistake {
 pub enum Place {
     /// In `headwater.toml`.
     File {
-        /// Counted from 1; `None`: the key is not there, and should be.
-        line: Option<usize>,
+        /// Line and column, in characters, both counted from 1; `None`: the key is not there, and should be.
+        at: Option<(usize, usize)>,
     },
     /// In the environment.
     Environment {
@@ -62,8 +62,8 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File { line: Some(line) } => write!(f, "{FILE}:{line}"),
-            Place::File { line: None } => f.write_str(FILE),
+            Place::File { at: Some((line, column)) } => write!(f, "{FILE}:{line}:{column}"),
+            Place::File { at: None } => f.write_str(FILE),
             Place::Environment { name } => write!(f, "environment, {name}"),
             Place::Flag { name } => write!(f, "command line, {name}"),
         }
@@ -87,7 +87,7 @@ impl Settled {
         if unread || self.mistakes.iter().any(|mistake| mistake.key == key) {
             return;
         }
-        self.mistakes.push(Mistake { place: place.unwrap_or(Place::File { line: None }), key: key.to_owned(), why });
+        self.mistakes.push(Mistake { place: place.unwrap_or(Place::File { at: None }), key: key.to_owned(), why });
     }
 }
 
@@ -154,7 +154,7 @@ fn merge(schema: &Schema, given: Vec<Given>, settled: &mut Settled) {
     match sound.extract() {
         Ok(raw) => settled.raw = raw,
         Err(error) => settled.mistakes.push(Mistake {
-            place: Place::File { line: None },
+            place: Place::File { at: None },
             key: String::new(),
             why: error.to_string(),
         }),
@@ -163,30 +163,30 @@ fn merge(schema: &Schema, given: Vec<Given>, settled: &mut Settled) {
 
 /// The values of the file, in its order.
 fn from_file(text: &str) -> Result<Vec<Given>, Mistake> {
-    let unread = |line, why| Mistake { place: Place::File { line }, key: String::new(), why };
-    let lines = toml_edit::ImDocument::parse(text).map_err(|error| {
-        let line = error.span().map(|span| line_at(text, span.start));
-        unread(line, format!("this is no TOML: {}", error.message().trim().replace('\n', ", ")))
+    let unread = |at, why| Mistake { place: Place::File { at }, key: String::new(), why };
+    let document = toml_edit::ImDocument::parse(text).map_err(|error| {
+        let at = error.span().map(|span| place_at(text, span.start));
+        unread(at, format!("this is no TOML: {}", error.message().trim().replace('\n', ", ")))
     })?;
     let data = Toml::string(text).data().map_err(|error| unread(None, error.to_string()))?;
     let values = data.get(&Profile::Default).cloned().unwrap_or_default();
     let given = flat(&values).into_iter().map(|(key, value)| Given {
-        place: Place::File { line: line_of(&lines, text, &key) },
+        place: Place::File { at: place_of(&document, text, &key) },
         key,
         value,
     });
     Ok(given.collect())
 }
 
-/// The line of a key, or of the innermost table around it that is written.
-fn line_of(document: &toml_edit::ImDocument<&str>, text: &str, key: &str) -> Option<usize> {
+/// Where a key is written, or the innermost table around it that is.
+fn place_of(document: &toml_edit::ImDocument<&str>, text: &str, key: &str) -> Option<(usize, usize)> {
     let mut table = document.as_item().as_table_like()?;
     let mut found = None;
     for part in key.split('.') {
         let Some((name, item)) = table.get_key_value(part) else {
             break;
         };
-        found = name.span().map(|span| line_at(text, span.start)).or(found);
+        found = name.span().map(|span| place_at(text, span.start)).or(found);
         match item.as_table_like() {
             Some(inner) => table = inner,
             None => break,
@@ -195,9 +195,10 @@ fn line_of(document: &toml_edit::ImDocument<&str>, text: &str, key: &str) -> Opt
     found
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.bytes().take(offset);
-    before.filter(|byte| *byte == b'\n').count() + 1
+fn place_at(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (before.matches('\n').count() + 1, column)
 }
 
 /// Nested tables as dotted keys. An empty table stays a key of its own, unless it is one of ours.
@@ -217,7 +218,7 @@ fn flat(values: &Dict) -> Vec<(String, Value)> {
 }
 
 /// The tables of the file; each may be empty. Held against the schema by a test.
-const TABLES: [&str; 4] = ["keep", "limits", "listen", "log"];
+const TABLES: [&str; 5] = ["keep", "limits", "listen", "log", "scrub"];
 
 impl Schema {
     fn new() -> Schema {
@@ -369,10 +370,10 @@ mod tests {
             &[("listen.rsync", "nowhere")],
             &[
                 "headwater.toml, name: every node has a name: write such as name = \"gw\"",
-                "headwater.toml:1, nam: no such key; did you mean name?",
-                "headwater.toml:4, limits.conections: no such key; did you mean limits.connections?",
-                "headwater.toml:5, limits.memory: \"MB\" is no unit of size: use B, KiB, MiB, GiB or TiB",
-                "headwater.toml:6, limits.idle: \"soon\" is no duration: write such as \"30s\" or \"2h\"",
+                "headwater.toml:1:1, nam: no such key; did you mean name?",
+                "headwater.toml:4:1, limits.conections: no such key; did you mean limits.connections?",
+                "headwater.toml:5:1, limits.memory: \"MB\" is no unit of size: use B, KiB, MiB, GiB or TiB",
+                "headwater.toml:6:1, limits.idle: \"soon\" is no duration: write such as \"30s\" or \"2h\"",
                 "environment, HEADWATER_LIMITS_CONNECTIONS: \"many\" stands where a whole number up to 4294967295 belongs",
                 "environment, HEADWATER_LOG_FORMAT: \"xml\" is none of text, json",
                 "command line, --listen-rsync: \"nowhere\" is no address: write an IP address with a port, such as \"127.0.0.1:1873\" or \"[::]:873\", or \"off\"",
@@ -385,16 +386,16 @@ mod tests {
         let file = |text: &str, expected: &str| {
             check(&format!("name = \"gw\"\n{text}\n"), &[], &[], &[expected]);
         };
-        file("connections = 5", "headwater.toml:2, connections: no such key; did you mean limits.connections?");
-        file("[limit]\nidle = \"1m\"", "headwater.toml:3, limit.idle: no such key; did you mean limits.idle?");
-        file("[log]\nidle = \"1m\"", "headwater.toml:3, log.idle: no such key; did you mean limits.idle?");
-        file("zebra = 1", "headwater.toml:2, zebra: no such key");
+        file("connections = 5", "headwater.toml:2:1, connections: no such key; did you mean limits.connections?");
+        file("[limit]\nidle = \"1m\"", "headwater.toml:3:1, limit.idle: no such key; did you mean limits.idle?");
+        file("[log]\nidle = \"1m\"", "headwater.toml:3:1, log.idle: no such key; did you mean limits.idle?");
+        file("zebra = 1", "headwater.toml:2:1, zebra: no such key");
         file(
             "limits = 5",
-            "headwater.toml:2, limits: this is a table: write [limits] on a line of its own, its keys below",
+            "headwater.toml:2:1, limits: this is a table: write [limits] on a line of its own, its keys below",
         );
-        file("[drain]\nafter = 5", "headwater.toml:3, drain.after: drain is one value, no table");
-        file("[empty]", "headwater.toml:2, empty: no such key");
+        file("[drain]\nafter = 5", "headwater.toml:3:1, drain.after: drain is one value, no table");
+        file("[empty]", "headwater.toml:2:2, empty: no such key");
         check(
             "name = \"gw\"",
             &[("HEADWATER_LISTEN_RSNYC", "off")],
@@ -410,23 +411,23 @@ mod tests {
         };
         file(
             "[limits]\nconnections = -1",
-            "headwater.toml:3, limits.connections: -1 stands where a whole number up to 4294967295 belongs",
+            "headwater.toml:3:1, limits.connections: -1 stands where a whole number up to 4294967295 belongs",
         );
         file(
             "[limits]\nconnections = \"5\"",
-            "headwater.toml:3, limits.connections: \"5\" stands where a whole number up to 4294967295 belongs",
+            "headwater.toml:3:1, limits.connections: \"5\" stands where a whole number up to 4294967295 belongs",
         );
         file(
             "[limits]\nmemory = 64",
-            "headwater.toml:3, limits.memory: 64 stands where a size in quotes, such as \"64MiB\" belongs",
+            "headwater.toml:3:1, limits.memory: 64 stands where a size in quotes, such as \"64MiB\" belongs",
         );
-        file("motd = true", "headwater.toml:2, motd: true stands where a text in quotes belongs");
-        file("[listen]\nrsync = [5]", "headwater.toml:3, listen.rsync: 5 stands where a text in quotes belongs");
+        file("motd = true", "headwater.toml:2:1, motd: true stands where a text in quotes belongs");
+        file("[listen]\nrsync = [5]", "headwater.toml:3:1, listen.rsync: 5 stands where a text in quotes belongs");
         file(
             "[listen]\nrsync = []",
-            "headwater.toml:3, listen.rsync: an empty list is no address: write \"off\" to listen nowhere",
+            "headwater.toml:3:1, listen.rsync: an empty list is no address: write \"off\" to listen nowhere",
         );
-        file("motd = \n", "headwater.toml:2: this is no TOML: invalid string, expected `\"`, `'`");
+        file("motd = \n", "headwater.toml:2:8: this is no TOML: invalid string, expected `\"`, `'`");
     }
 
     #[test]
@@ -438,9 +439,9 @@ mod tests {
             &[("log.filter", "a=b=c"), ("listen.http", "[::]:8080")],
             &[
                 "headwater.toml, keep.most: it cannot be less than keep.generations",
-                "headwater.toml:1, name: \"g w\" is no node name: letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 64 characters",
-                "headwater.toml:4, limits.idle: 1s is out of bounds: it can be 10s to 1day",
-                "headwater.toml:8, listen.rsync: an address is there twice",
+                "headwater.toml:1:1, name: \"g w\" is no node name: letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 64 characters",
+                "headwater.toml:4:1, limits.idle: 1s is out of bounds: it can be 10s to 1day",
+                "headwater.toml:8:1, listen.rsync: an address is there twice",
                 "environment, HEADWATER_LIMITS_PER_CLIENT: one client cannot have more than limits.connections",
                 "command line, --listen-http: this version has no such door: leave it \"off\"",
                 "command line, --log-filter: that is no filter: write such as \"info\" or \"info,headwater::serve=debug\"",
@@ -497,6 +498,6 @@ mod tests {
         let mut tables: Vec<&str> = schema.0.keys().filter_map(|key| Some(key.split_once('.')?.0)).collect();
         tables.dedup();
         assert_eq!(tables, TABLES);
-        assert_eq!(schema.0.len(), 17);
+        assert_eq!(schema.0.len(), 29);
     }
 }

@@ -44,12 +44,18 @@ const NODE_TEXT: &str = r##"# {file}: where this node listens, and how much it m
 # The name of this node in {topology}.
 name = "{name}"
 
-# A text file whose content greets every rsync client; "" for none.
+# Files. Relative paths start at the data directory; "" for none.
+# A text that greets every rsync client:
 # motd = ""
-
-# One line a transfer is written to this file, as rsyncd does; "" for none.
-# Relative paths, here and above, start at the data directory.
+# The log of transfers, a line a file, and the form of its lines in rsyncd's letters, or "json":
 # transfer_log = ""
+# transfer_format = "%o %h [%a] %m (%u) %f %l"
+# Passwords for modules with auth_users: lines of user:password, which nobody else may read (chmod 600).
+# secrets = ""
+
+# Load balancers that name their clients in the PROXY protocol (v1, v2): ["10.0.0.7", "10.1.0.0/16"]; or "off".
+# They must speak it, and nobody else may.
+# proxy = "off"
 
 # When the node is told to stop, transfers may still go on for so long.
 # drain = "30s"
@@ -64,9 +70,10 @@ name = "{name}"
 # http = "off"
 
 [limits]
-# rsync connections at a time: all together, and from one address.
+# rsync connections at a time: all together, from one address, and from one network (/24, /64 in IPv6; 0: as many as come).
 # connections = 500
 # per_client = 100
+# per_network = 0
 
 # Memory for encoded file lists. One is kept for each set of options that clients use,
 # so that the next client costs next to nothing; a Gentoo tree takes about 5 MiB a list.
@@ -77,6 +84,19 @@ name = "{name}"
 
 # A client that has not said what it wants after so long is sent away.
 # handshake = "1m"
+
+# Bytes that wait for the network: on one connection, and on all together.
+# buffer = "1MiB"
+# buffers = "256MiB"
+
+# What one client may send: arguments, filter rules, names (--files-from); and what its wildcards may match.
+# arguments = 16000
+# rules = 8192
+# names = 262144
+# matches = 100000
+
+# Lines a second in the log because of one client; further ones are counted.
+# log_lines = 10
 
 [log]
 # "text" for people, "json" for machines. Logs go to standard error.
@@ -92,6 +112,10 @@ name = "{name}"
 # generations = 8
 # hours = 48
 # most = 64
+
+[scrub]
+# Stored contents are read again and checked in the background, so many bytes a second: "10MiB"; or "off".
+# rate = "off"
 "##;
 
 /// The example of the smallest topology. Its first lines explain the example, so they are left out.
@@ -105,6 +129,7 @@ const TOPOLOGY_HEAD: &str = r#"# The topology: which repositories there are, whi
 #[cfg(test)]
 mod tests {
     use super::super::config::{Config, Environment, Sources};
+    use super::super::words::WORDS;
     use super::*;
     use crate::cascade::Topology;
 
@@ -144,6 +169,23 @@ mod tests {
         let address: Addresses = "127.0.0.1:1873".parse().unwrap();
         let text = headwater_toml(&"gw".parse().unwrap(), Some(&address));
         assert_eq!(read(&text).listen.rsync, ["127.0.0.1:1873".parse().unwrap()]);
+    }
+
+    #[test]
+    fn the_commented_keys_of_the_first_topology_are_keys() {
+        let text = topology_toml(&"alps".parse().unwrap(), &"peak".parse().unwrap());
+        let shown = uncommented(&text);
+        assert!(shown.lines().any(|line| line.starts_with("auth_users = ")), "{shown}");
+        let topology = Topology::parse_with(&shown, WORDS).unwrap();
+        assert_eq!(topology.modules[0].auth_users.len(), 2);
+    }
+
+    #[test]
+    fn the_example_of_a_mirror_is_sound() {
+        let topology = Topology::parse_with(include_str!("../../topology/mirror.toml"), WORDS).unwrap();
+        let modules: Vec<&str> = topology.modules.iter().map(|module| module.name.as_str()).collect();
+        assert_eq!(modules, ["gentoo-portage", "gentoo-releases", "staging"]);
+        assert!(topology.modules.iter().all(|module| module.max_connections.is_some()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The kinds of value in a configuration: sizes, durations and addresses.
+//! The kinds of value in a configuration: sizes, rates, durations, addresses and networks.
 //!
 //! Each reads what a person writes (`"64MiB"`, `"30s"`, `"[::]:873"`), prints it the same way, and says in one sentence what is
 //! wrong and what to write instead. They are our own because such sentences are the whole point of them.
@@ -8,61 +8,12 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A number of bytes, written with a binary unit: `"64MiB"`.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct ByteSize(u64);
-
-/// The units of a size, largest first.
-const UNITS: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-
-impl ByteSize {
-    /// A size of so many bytes.
-    pub const fn new(bytes: u64) -> Self {
-        ByteSize(bytes)
-    }
-
-    /// The size in bytes.
-    pub const fn bytes(self) -> u64 {
-        self.0
-    }
-}
-
-impl FromStr for ByteSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let unit = unit.trim();
-        let Ok(number) = number.parse::<u64>() else {
-            return Err(format!("{text:?} is no size: write a whole number and a unit, such as \"64MiB\""));
-        };
-        let factor = match unit {
-            "" => return Err(format!("{text:?} has no unit: write such as \"{number}MiB\"")),
-            _ => UNITS.iter().find(|(name, _)| *name == unit),
-        };
-        let Some((_, factor)) = factor else {
-            return Err(format!("{unit:?} is no unit of size: use B, KiB, MiB, GiB or TiB"));
-        };
-        match number.checked_mul(*factor) {
-            Some(bytes) => Ok(ByteSize(bytes)),
-            None => Err(format!("{text:?} is more than can be counted")),
-        }
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = |(_, factor): &&(&str, u64)| self.0.is_multiple_of(*factor);
-        match UNITS.iter().find(whole) {
-            Some((name, factor)) if self.0 > 0 => write!(f, "{}{name}", self.0 / factor),
-            _ => write!(f, "{}B", self.0),
-        }
-    }
-}
+pub use crate::cascade::ByteSize;
+use crate::cascade::networks;
 
 /// A length of time, written with units: `"30s"`, `"1h 30m"`.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -166,30 +117,111 @@ impl fmt::Display for Addresses {
     }
 }
 
-impl<'de> Deserialize<'de> for Addresses {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct TextOrList;
-        impl<'de> Visitor<'de> for TextOrList {
-            type Value = Addresses;
+/// Networks: a list of them, or `"off"`, which is the empty list.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Networks(Vec<IpNet>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an address in quotes, a list of them, or \"off\"")
-            }
+impl Networks {
+    /// None.
+    pub const OFF: Networks = Networks(Vec::new());
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Addresses, E> {
-                text.parse().map_err(E::custom)
-            }
+    /// The networks, canonical.
+    pub fn nets(&self) -> &[IpNet] {
+        &self.0
+    }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Addresses, A::Error> {
-                let mut texts: Vec<String> = Vec::new();
-                while let Some(text) = list.next_element()? {
-                    texts.push(text);
-                }
-                Addresses::collect(texts.iter().map(String::as_str)).map_err(de::Error::custom)
+    fn collect<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let texts: Vec<&str> = texts.into_iter().map(str::trim).collect();
+        if texts.is_empty() || texts == [OFF] {
+            return Ok(Networks::OFF);
+        }
+        let mut found = Vec::with_capacity(texts.len());
+        for text in texts {
+            let nets = networks(text).ok_or_else(|| {
+                format!("{text:?} is no network: write such as \"10.0.0.0/8\", \"2001:db8::1\" or \"off\"")
+            })?;
+            found.extend(nets);
+        }
+        Ok(Networks(found))
+    }
+}
+
+impl FromStr for Networks {
+    type Err = String;
+
+    /// Reads networks with commas between them, as the environment gives them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Networks::collect(text.split(','))
+    }
+}
+
+impl fmt::Display for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.is_empty() {
+            true => f.write_str(OFF),
+            false => {
+                let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join(", "))
             }
         }
-        from.deserialize_any(TextOrList)
     }
+}
+
+/// Bytes a second, written as a size, or `"off"`.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Rate(pub Option<ByteSize>);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == OFF { Ok(Rate(None)) } else { text.parse().map(|size| Rate(Some(size))) }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(size) => size.fmt(f),
+            None => f.write_str(OFF),
+        }
+    }
+}
+
+/// Reads a value from a text, or from a list of texts.
+macro_rules! as_text_or_list {
+    ($($kind:ty => $expected:literal),*) => { $(
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct TextOrList;
+                impl<'de> Visitor<'de> for TextOrList {
+                    type Value = $kind;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$kind, E> {
+                        text.parse().map_err(E::custom)
+                    }
+
+                    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<$kind, A::Error> {
+                        let mut texts: Vec<String> = Vec::new();
+                        while let Some(text) = list.next_element()? {
+                            texts.push(text);
+                        }
+                        <$kind>::collect(texts.iter().map(String::as_str)).map_err(de::Error::custom)
+                    }
+                }
+                from.deserialize_any(TextOrList)
+            }
+        }
+    )* };
+}
+
+as_text_or_list! {
+    Addresses => "an address in quotes, a list of them, or \"off\"",
+    Networks => "a network in quotes, a list of them, or \"off\""
 }
 
 /// Reads a value through its `FromStr` and prints it through its `Display`.
@@ -215,6 +247,7 @@ macro_rules! as_text {
 
 as_text! {
     ByteSize => "a size in quotes, such as \"64MiB\"",
+    Rate => "a size in quotes, such as \"64MiB\", or \"off\"",
     Span => "a duration in quotes, such as \"30s\""
 }
 
@@ -228,7 +261,7 @@ macro_rules! printed {
     )* };
 }
 
-printed!(ByteSize, Span, Addresses);
+printed!(ByteSize, Rate, Span, Addresses, Networks);
 
 #[cfg(test)]
 mod tests {
@@ -245,15 +278,20 @@ mod tests {
     }
 
     #[test]
-    fn a_size_needs_a_whole_number_and_a_binary_unit() {
-        check::<ByteSize>("64MiB", Ok("64MiB"));
-        check::<ByteSize>("1024 KiB", Ok("1MiB"));
-        check::<ByteSize>("1536MiB", Ok("1536MiB"));
-        check::<ByteSize>("0B", Ok("0B"));
-        check::<ByteSize>("64", Err("\"64\" has no unit: write such as \"64MiB\""));
-        check::<ByteSize>("5MB", Err("\"MB\" is no unit of size: use B, KiB, MiB, GiB or TiB"));
-        check::<ByteSize>("MB", Err("\"MB\" is no size: write a whole number and a unit, such as \"64MiB\""));
-        check::<ByteSize>("99999999TiB", Err("\"99999999TiB\" is more than can be counted"));
+    fn a_rate_is_a_size_or_off() {
+        check::<Rate>("10MiB", Ok("10MiB"));
+        check::<Rate>("off", Ok("off"));
+        check::<Rate>("10", Err("\"10\" has no unit: write such as \"10MiB\""));
+    }
+
+    #[test]
+    fn networks_are_canonical_and_may_be_none() {
+        check::<Networks>("off", Ok("off"));
+        check::<Networks>("10.1.2.3/8, 2001:db8::1", Ok("10.0.0.0/8, 2001:db8::1/128"));
+        check::<Networks>(
+            "off,10.0.0.1",
+            Err("\"off\" is no network: write such as \"10.0.0.0/8\", \"2001:db8::1\" or \"off\""),
+        );
     }
 
     #[test]

@@ -236,8 +236,8 @@ async fn hold(
 }
 
 /// Bytes a second that a scrub in the background may read; `None`: there is none.
-fn background_rate(_config: &Config) -> Option<u64> {
-    None
+fn background_rate(config: &Config) -> Option<u64> {
+    config.scrub_rate
 }
 
 fn history(reader: &Reader, channel: &crate::names::ChannelName) -> Result<Vec<Publication>, NodeError> {

@@ -16,6 +16,7 @@ use super::config::ConfigError;
 use super::copy_error::CopyError;
 use super::intake::StampError;
 use super::sample_out::SampleError;
+pub use super::secrets::SecretsFlaw;
 
 /// Why a node, or a command that works without one, could not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,20 @@ pub enum NodeError {
         /// What is missing.
         why: &'static str,
     },
+    /// Modules ask for logins that nobody could make.
+    #[error("{} cannot be used as the file of passwords:\n{}", file.display(), lines(flaws))]
+    Secrets {
+        /// The file.
+        file: PathBuf,
+        /// Everything that is wrong with it.
+        flaws: Vec<SecretsFlaw>,
+    },
+    /// Modules ask for logins, and there are no passwords.
+    #[error("module {module} of topology.toml has auth_users, but headwater.toml names no file of passwords")]
+    NoSecrets {
+        /// One of them.
+        module: String,
+    },
     /// A published generation cannot be served.
     #[error("channel {channel}: {missing} contents of its newest generation are missing or bad")]
     Incomplete {
@@ -149,7 +164,7 @@ pub enum NodeError {
     Check(String),
 }
 
-fn lines(mistakes: &[TopologyMistake]) -> String {
+fn lines<T: std::fmt::Display>(mistakes: &[T]) -> String {
     mistakes.iter().map(|mistake| format!("  {mistake}")).collect::<Vec<_>>().join("\n")
 }
 
@@ -179,6 +194,8 @@ impl NodeError {
             | NodeError::Scrubbing
             | NodeError::ScrubEnded
             | NodeError::Socket { .. }
+            | NodeError::Secrets { .. }
+            | NodeError::NoSecrets { .. }
             | NodeError::Stopping => Fault::Operator,
         }
     }
@@ -207,6 +224,11 @@ impl NodeError {
             }
             NodeError::NoChannelOf { name } => {
                 format!("add a [[channel]] with name = \"{name}/full\" to topology.toml and run `headwater reload`")
+            }
+            NodeError::Secrets { .. } => "correct what is named, then try again".to_owned(),
+            NodeError::NoSecrets { .. } => {
+                "write secrets = \"FILE\" into headwater.toml, and user:password lines into that file (chmod 600)"
+                    .to_owned()
             }
             NodeError::NotInTopology { .. } => "make the name in headwater.toml one of the [[node]] tables".to_owned(),
             NodeError::Incomplete { .. } => "import the tree again: missing contents are taken in once more".to_owned(),

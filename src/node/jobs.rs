@@ -293,8 +293,8 @@ impl Bench {
     fn reload(mut self, reply: Reply<ReloadReport>) -> DoneJob {
         let topology = self.publisher.topology.clone();
         let loaded = self.sources.load().map_err(NodeError::from);
-        let loaded = loaded.and_then(|config| self.publisher.reload().map(|()| config));
-        let (config, report) = match loaded {
+        let loaded = loaded.and_then(|config| self.publisher.reload(&config).map(|()| config));
+        let (config, mut report) = match loaded {
             Ok(config) => {
                 let mut changed = self.config.differences(&config).at_once;
                 if topology != self.publisher.topology {
@@ -306,6 +306,11 @@ impl Bench {
             Err(error) => (None, Err(error.refusal())),
         };
         let look = look(&self.publisher, config.as_ref().unwrap_or(&self.config), &self.before);
+        if let (Ok(report), Ok((_, published))) = (&mut report, &look) {
+            let files = modules::read_anew(&self.before, published).into_iter().map(str::to_owned);
+            let unnamed: Vec<String> = files.filter(|key| !report.changed.contains(key)).collect();
+            report.changed.extend(unnamed);
+        }
         let answer = Box::new(move || drop(reply.send(report)));
         // Fewer generations may be kept from now on.
         let fewer = config.as_ref().is_some_and(|config| config.keep != self.config.keep);

@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock;
+use super::config::Config;
 use super::config_text::TOPOLOGY_FILE;
 use super::error::{NodeError, file};
 use super::intake::{Previous, stamp_of};
+use super::modules;
 use super::scrubbing;
+use super::words::WORDS;
 use crate::cascade::{Repository, Role, Topology};
 use crate::control::LastScrub;
 use crate::identity::Identity;
@@ -52,20 +55,27 @@ pub(super) struct Publisher {
     channels: Vec<Shown>,
 }
 
-/// Reads and checks the topology beside the configuration.
-pub(super) fn load_topology(dir: &Path, node: &NodeName) -> Result<Topology, NodeError> {
+/// Said of a node that a topology knows as something else.
+pub(super) const NOT_GATEWAY: &str = "is not the gateway";
+
+/// Reads and checks a topology.
+pub(super) fn read_topology(path: &Path) -> Result<Topology, NodeError> {
     use std::io::Read;
-    let path = dir.join(TOPOLOGY_FILE);
     let mut text = String::new();
-    let open = std::fs::File::open(&path).map_err(file("read", &path))?;
+    let open = std::fs::File::open(path).map_err(file("read", path))?;
     // One byte more than is allowed is refused as such.
     let most = u64::try_from(MAX_TOPOLOGY_BYTES).unwrap_or(u64::MAX);
-    open.take(most.saturating_add(1)).read_to_string(&mut text).map_err(file("read", &path))?;
-    let topology = Topology::parse(&text).map_err(|mistakes| NodeError::Topology { file: path, mistakes })?;
+    open.take(most.saturating_add(1)).read_to_string(&mut text).map_err(file("read", path))?;
+    Topology::parse_with(&text, WORDS).map_err(|mistakes| NodeError::Topology { file: path.to_owned(), mistakes })
+}
+
+/// Reads and checks the topology beside the configuration.
+pub(super) fn load_topology(dir: &Path, node: &NodeName) -> Result<Topology, NodeError> {
+    let topology = read_topology(&dir.join(TOPOLOGY_FILE))?;
     match topology.node(node).map(|found| found.role) {
         None => Err(NodeError::NotInTopology { node: node.to_string(), why: "is not a [[node]]" }),
         Some(Role::Gateway) => Ok(topology),
-        Some(_) => Err(NodeError::NotInTopology { node: node.to_string(), why: "is not the gateway" }),
+        Some(_) => Err(NodeError::NotInTopology { node: node.to_string(), why: NOT_GATEWAY }),
     }
 }
 
@@ -81,9 +91,11 @@ impl Publisher {
         Ok(publisher)
     }
 
-    /// Reads the topology again. Nothing changes if it is wrong, or if what it names cannot be loaded.
-    pub(super) fn reload(&mut self) -> Result<(), NodeError> {
+    /// Reads the topology again. Nothing changes if it is wrong, if `config` lacks what it needs, or if what it names
+    /// cannot be loaded.
+    pub(super) fn reload(&mut self, config: &Config) -> Result<(), NodeError> {
         let newer = Arc::new(load_topology(&self.dir, &self.node)?);
+        modules::check_logins(&newer, &self.node, config)?;
         let before = std::mem::replace(&mut self.topology, newer);
         self.refresh().inspect_err(|_| self.topology = before)
     }

@@ -21,6 +21,7 @@ use super::desk::{self, Desk};
 use super::error::NodeError;
 use super::give_back::give_back;
 use super::jobs;
+use super::modules;
 use super::publisher::{Board, Publisher};
 use super::supervisor::{Notifier, Supervisor};
 use super::tasks::Tasks;
@@ -199,6 +200,7 @@ async fn open_store(dir: &Path, config: &Arc<Config>) -> Result<Opened, NodeErro
         let (at, with) = (dir.to_owned(), config.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let publisher = Publisher::open(&at, &with.name)?;
+            modules::check_logins(&publisher.topology, &with.name, &with)?;
             let look = jobs::look(&publisher, &with, &Published::default())?;
             let readers = Readers::open(&at, READERS)?;
             give_back();

@@ -376,7 +376,7 @@ impl Connection {
     /// Answers until the client is to read, on blocking threads; the client is kept alive meanwhile.
     async fn answer(&mut self, mut job: Job, served: &Served) -> Result<Job, ServeError> {
         while !job.is_idle() && !self.pipe.is_full() {
-            // A reload may have given the module a rate meanwhile.
+            // A rate that was set meanwhile holds for this one too.
             if job.bursts() && !self.pipe.is_paced() {
                 if !self.pipe.is_flushed() {
                     break;

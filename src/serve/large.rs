@@ -85,8 +85,8 @@ impl Job {
         }
         // It is read from its start to its end; a hint that is not taken costs nothing.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-        let (file, basis) = (Arc::new(file), Basis::of(&request));
-        let mut large = Large { file, entry, size, at: 0, xxh128, basis, stage: Stage::Fed };
+        let basis = Basis::of(&request);
+        let mut large = Large { file: Arc::new(file), entry, size, at: 0, xxh128, basis, stage: Stage::Fed };
         if request.attempt() == Attempt::Again && !self.checked.contains(&entry) {
             large.stage = Stage::Checking(Doubt { request, id, hasher: Box::default() });
             self.large = Some(large);

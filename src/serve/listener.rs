@@ -135,7 +135,7 @@ pub async fn serve(doors: Doors, serving: Serving, stop: CancellationToken, drai
     let (lists, cache) = ListCache::new(readers.clone());
     let (names, look_up) = Names::of_system();
     let (older, load) = OlderGenerations::new(readers.clone(), pins);
-    let (room, lanes) = (Room::default(), Lanes::default());
+    let (lanes, room) = (Lanes::default(), Room::default());
     let shared = Arc::new(Shared { published, readers, lists, lanes, tally, log, bad, names, older, room });
     let (arrivals, mut arrived) = mpsc::channel(64);
     let mut acceptors = JoinSet::new();

@@ -95,8 +95,8 @@ impl Pace {
         self.0.push(Turn { bucket, left: 0, from: Instant::now() });
     }
 
-    /// Whether any of its limits is in force now.
-    pub(crate) fn is_kept(&self) -> bool {
+    /// Whether a limit holds at this moment.
+    pub(crate) fn is_limited(&self) -> bool {
         self.0.iter().any(|turn| turn.bucket.rate().is_some())
     }
 

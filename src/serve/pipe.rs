@@ -151,7 +151,7 @@ impl Pipe {
 
     /// Whether bytes are counted out to this client.
     pub(crate) fn is_paced(&self) -> bool {
-        self.pace.is_kept()
+        self.pace.is_limited()
     }
 
     /// Whether the socket has taken all that was said.

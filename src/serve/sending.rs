@@ -104,7 +104,8 @@ impl Job {
         bursts: Bursts,
     ) -> Job {
         let (requests, checked, blamed) = (VecDeque::new(), HashSet::new(), HashSet::new());
-        Job { sender, requests, current, index, root, log, budget: 0, bursts, large: None, checked, blamed }
+        let budget = usize::MAX;
+        Job { sender, requests, current, index, root, log, budget, bursts, large: None, checked, blamed }
     }
 
     /// How many bytes are certain to be made next: a file is sent whole, a large one in pieces.

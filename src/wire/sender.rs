@@ -18,13 +18,14 @@ use super::mux::Tag;
 use super::options::Options;
 use super::sender_asking::{Asking, Heard};
 use super::sender_input::DataStream;
-use super::sender_output::{Output, PIECE};
+use super::sender_output::Output;
 use super::sender_start::{Opened, Start, StartStep, put_text};
 use super::sender_transfer::{ListFacts, Next, Transfer};
 use super::setup::Agreed;
 
 pub use super::args::Bound;
 pub use super::login::Login;
+use super::sender_bulk::with_tokens;
 pub use super::sender_bulk::{BULK_FRAME, Bulk, BulkFrame, Stretch};
 pub use super::sender_reply::Outcome;
 pub use super::sender_request::{Attempt, Request};
@@ -339,9 +340,7 @@ impl Sender {
     pub fn sent_bulk(&mut self, data: u64, wire: u64) {
         if let Phase::Transfer(transfer) = &mut self.phase {
             transfer.file_bytes += data;
-            // Each piece of the file has its length in front.
-            let pieces = data.div_ceil(u64::try_from(PIECE).unwrap_or(u64::MAX));
-            self.output.passed(wire, data + pieces * 4);
+            self.output.passed(wire, with_tokens(data));
         }
     }
 

@@ -20,6 +20,12 @@ const HEADER: usize = 4;
 /// Most bytes of a file in one frame.
 pub const BULK_FRAME: usize = TOKENS * LITERAL_MAX;
 
+/// How many bytes of the data stream so many bytes of a file take, with the headers of their tokens.
+pub(super) fn with_tokens(data: u64) -> u64 {
+    let (token, header) = (u64::try_from(LITERAL_MAX).unwrap_or(u64::MAX), u64::try_from(HEADER).unwrap_or_default());
+    data + data.div_ceil(token) * header
+}
+
 /// What is left of a file that the driver sends by itself. Copies stand for the same file: only one of them may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bulk {

@@ -90,16 +90,16 @@ impl Output {
         self.total + length(self.open.len())
     }
 
+    /// Counts bytes that the driver put onto the wire by itself, and those of the data stream among them.
+    pub(super) fn passed(&mut self, bytes: u64, data: u64) {
+        self.total += bytes;
+        self.data += data;
+    }
+
     /// How many bytes of the data stream were ever put in, without headers, messages and shared chunks.
     pub(super) fn total_data(&self) -> u64 {
         let open = self.frame.map_or(0, |start| self.open.len().saturating_sub(start + 4));
         self.data + length(open)
-    }
-
-    /// Counts bytes that the driver put onto the wire by itself, and how many of them are of the data stream.
-    pub(super) fn passed(&mut self, wire: u64, data: u64) {
-        self.total += wire;
-        self.data += data;
     }
 
     /// Hands out everything.

@@ -83,7 +83,7 @@ impl Replies {
     /// compressor, and a sum that is stored.
     pub(super) fn is_plain(&self) -> bool {
         self.agreed.codec == Codec::None
-            && self.open.as_ref().is_some_and(|reply| !reply.has_basis && reply.sums.is_none())
+            && self.open.as_ref().is_some_and(|reply| !reply.has_basis && reply.skip == 0 && reply.sums.is_none())
     }
 
     /// Sends the head and gets ready for the file's data.

@@ -657,13 +657,13 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_sender_panic_at_any_point(
-        which in 0..recordings().len(),
+        which in 0..recordings().len() + partial_recordings().len(),
         kept in 0.0..1.0_f64,
         damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
         noise in proptest::collection::vec(any::<u8>(), 0..600),
         framed in any::<bool>(),
     ) {
-        let client = recordings().swap_remove(which).client;
+        let client = recordings().into_iter().chain(partial_recordings()).nth(which).unwrap().client;
         let list = list_of(&asked(client), &files(), &[], &[]);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a few hundred bytes")]
         let kept = (client.len() as f64 * kept) as usize;

@@ -56,11 +56,11 @@ fn every_mistake_of_a_configuration_is_told_at_once() {
     let said = place.says_with("run --dir node --log-format yaml", &environment).expect(1);
     let said = said.has(&[
         "the configuration has 8 mistakes:\n",
-        "headwater.toml:2, motdd: no such key; did you mean motd?",
-        "headwater.toml:4, limits.per_client: 0 is out of bounds: it can be 1 to 100000",
-        "headwater.toml:5, limits.idle: \"soon\" is no duration",
-        "headwater.toml:7, lissten.rsync: no such key; did you mean listen.rsync?",
-        "headwater.toml:9, listen.rsync: \"nowhere\" is no address",
+        "headwater.toml:2:1, motdd: no such key; did you mean motd?",
+        "headwater.toml:4:1, limits.per_client: 0 is out of bounds: it can be 1 to 100000",
+        "headwater.toml:5:1, limits.idle: \"soon\" is no duration",
+        "headwater.toml:7:1, lissten.rsync: no such key; did you mean listen.rsync?",
+        "headwater.toml:9:1, listen.rsync: \"nowhere\" is no address",
         "environment, HEADWATER_DRAIN: ",
         "environment, HEADWATER_LIMITS_IDEL: no such variable; did you mean HEADWATER_LIMITS_IDLE?",
         "command line, --log-format: \"yaml\" is none of text, json",
@@ -72,11 +72,11 @@ fn every_mistake_of_a_configuration_is_told_at_once() {
             &place,
             &format!("{command} --dir node"),
             1,
-            &["the configuration has 5 mistakes", "headwater.toml:2, motdd"],
+            &["the configuration has 5 mistakes", "headwater.toml:2:1, motdd"],
         );
     }
     place.write("node/headwater.toml", "name = \"gw\"\n[limits\n");
-    check(&place, "run --dir node", 1, &["the configuration has a mistake", "headwater.toml:2"]);
+    check(&place, "run --dir node", 1, &["the configuration has a mistake", "headwater.toml:2:"]);
 }
 
 #[test]
