@@ -31,7 +31,7 @@ pub(super) fn restore(place: &Place, args: &RestoreArgs) -> anyhow::Result<()> {
 fn told(place: &Place, report: &RestoreReport) -> String {
     let heads: Vec<String> =
         report.heads.iter().map(|(channel, generation)| format!("{channel}@{generation}")).collect();
-    let option = if place.flag.is_some() { format!(" --dir {}", place.dir.display()) } else { String::new() };
+    let option = place.flag.as_ref().map_or_else(String::new, |dir| format!(" --dir {}", dir.display()));
     let damaged = match report.damaged.len() {
         0 => "all of them are sound".to_owned(),
         bad => format!("{bad} are damaged and set aside; an import mends them"),

@@ -81,7 +81,7 @@ pub(super) fn import(
     // What is loaded is kept; it is behind only if the look after the last publication failed.
     publisher.refresh()?;
     let (repository, channels) = publisher.importable(&order.repository)?;
-    let previous = publisher.previous(&channels)?;
+    let previous = publisher.previous(&channels);
     // It only saves reading; without it every file is read.
     let witness = publisher.store.witness(&order.repository).unwrap_or_else(|error| {
         tracing::warn!(repository = %order.repository, %error, "what the last import saw is lost; every file is read");

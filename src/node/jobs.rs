@@ -185,13 +185,10 @@ impl Bench {
             Job::Sweep { mode, progress, reply } => self.order(reply, |publisher, config| {
                 let _ = progress.try_send(Progress { phase: Phase::Sweep, done: 0, total: None, bytes: 0 });
                 let report = keeps::sweep(publisher, modules::keep(config), mode, clock::now())?;
-                tracing::info!(
-                    ?mode,
-                    generations = report.generations.len(),
-                    contents = report.contents,
-                    bytes = report.bytes,
-                    "swept"
-                );
+                if mode == SweepMode::Free {
+                    let generations = report.generations.len();
+                    tracing::info!(generations, contents = report.contents, bytes = report.bytes, "swept by order");
+                }
                 Ok((report, Swept::No))
             }),
             Job::Reload { reply } => self.reload(reply),

@@ -175,24 +175,24 @@ impl Publisher {
     }
 
     /// What is published on these channels.
-    pub(super) fn previous(&self, channels: &[ChannelName]) -> Result<Previous, NodeError> {
+    pub(super) fn previous(&self, channels: &[ChannelName]) -> Previous {
         let shown: Vec<_> = self.channels.iter().filter(|shown| channels.contains(&shown.channel)).collect();
         let heads: Vec<_> = shown.iter().filter_map(|shown| shown.head.as_ref()).collect();
         let newest: Vec<_> = shown.iter().filter_map(|shown| shown.newest.as_ref()).collect();
         let first = newest.first();
-        let restored = newest.iter().map(|(head, _)| self.store.is_as_restored(head)).collect::<Result<Vec<_>, _>>()?;
-        let restored = restored.contains(&true);
-        Ok(Previous {
+        // Where that cannot be told, it is as if it were so.
+        let restored = heads.iter().any(|head| self.store.is_as_restored(head).unwrap_or(true));
+        Previous {
             current: first.map(|(_, current)| current.located.clone()),
             generations: heads.iter().map(|head| (head.channel.clone(), head.generation)).collect(),
-            // Where a stamp is not known, or clients may have seen later ones than the one that was restored, the next one
+            // Where a stamp is not known, or clients may have seen later ones than that of the backup, the next one
             // begins anew, as in a new term.
             term: heads.iter().map(|head| head.term).max().filter(|_| heads.len() == newest.len() && !restored),
             stamp: newest.iter().filter_map(|(_, current)| stamp_of(current.located.snapshot())).max(),
             even: !restored
                 && newest.len() == channels.len()
                 && newest.iter().all(|(p, _)| Some(p.snapshot) == first.map(|f| f.0.snapshot)),
-        })
+        }
     }
 
     /// Looks at contents that clients found bad, and sets aside what is.

@@ -28,9 +28,11 @@ pub(super) fn rollback(
     now: i64,
 ) -> Result<RollbackReport, NodeError> {
     let start = Instant::now();
+    // If it could not be loaded after it was published, the last generation is loaded now.
+    publisher.refresh()?;
     let board = publisher.board()?;
     let of = report::kept(&board, &order.address, &mut |channel| Ok(publisher.store.history(channel)?))?;
-    let previous = publisher.previous(std::slice::from_ref(&of.channel))?;
+    let previous = publisher.previous(std::slice::from_ref(&of.channel));
     let wanted = publisher.store.snapshot(&of.snapshot)?;
     let mut report = RollbackReport {
         channel: of.channel.clone(),

@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::error::NodeError;
 use super::watch::{Pace, Watch};
 use crate::control::{Phase, Progress, ScrubOrder, ScrubReport, ScrubbedBad};
-use crate::store::{Bad, Kept, Publication, Reader, Scrubbed, StoreError};
+use crate::store::{Bad, Kept, Publication, Reader, Scrubbed};
 use crate::tree::{ContentId, Kind, Snapshot};
 
 /// Bad contents that are named. Beyond them a disk is not to be mended file by file.
@@ -116,7 +116,7 @@ fn lists(reader: &Reader, bad: &[Bad], watch: &mut Watch<'_>) -> Result<Lists, N
             }
             match reader.snapshot(&publication.snapshot) {
                 Ok(snapshot) => find(&publication, &snapshot, &wanted, &mut paths),
-                Err(error) if error.is_damage() || matches!(error, StoreError::UnknownSnapshot(_)) => {
+                Err(error) if error.is_damage() => {
                     // It may have been swept since it was listed.
                     let is_there = kept(reader, &head)?.iter().any(|now| now.snapshot == publication.snapshot);
                     let id = ContentId::from_bytes(*publication.snapshot.as_bytes());

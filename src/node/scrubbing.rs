@@ -207,7 +207,69 @@ impl Drop for Scrubs {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::store::Access;
+
+    /// A store with nothing in it, and its scrubs.
+    fn scrubs() -> (TempDir, Scrubs) {
+        let dir = tempfile::tempdir().expect("a directory");
+        drop(Store::open(dir.path(), Access::Create).expect("a store"));
+        let scrubs = Scrubs::new(dir.path().to_owned());
+        (dir, scrubs)
+    }
+
+    async fn ended(scrubs: &mut Scrubs) -> Ended {
+        loop {
+            if let Some(ended) = scrubs.news().await {
+                return ended;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_scrub_in_the_background_begins_a_day_after_the_last_one_if_it_is_wanted() {
+        let (_dir, mut scrubs) = scrubs();
+        let now = 1_783_123_201;
+        let last = |ended| Some(LastScrub { ended, contents: 0, bytes: 0, bad: 0 });
+        scrubs.attend(None, None, now);
+        scrubs.attend(Some(1 << 30), last(now - EVERY + 1), now);
+        assert!(scrubs.background.is_none(), "it is not wanted, and then not due");
+        scrubs.attend(Some(1 << 30), last(now - EVERY), now);
+        assert!(scrubs.background.is_some());
+        assert!(matches!(ended(&mut scrubs).await, Ended { result: Ok(_), asker: Asker::Background, .. }));
+        scrubs.attend(Some(1 << 30), None, now + 60);
+        assert!(scrubs.background.is_none(), "also where nothing was noted of it");
+        scrubs.attend(Some(1 << 30), None, now + EVERY);
+        assert!(scrubs.background.is_some());
+        scrubs.attend(None, None, now + EVERY);
+        assert!(scrubs.background.is_none(), "it is not wanted any more");
+    }
+
+    #[tokio::test]
+    async fn an_operators_scrub_takes_the_place_of_the_one_in_the_background_and_is_the_only_one() {
+        let (_dir, mut scrubs) = scrubs();
+        scrubs.attend(Some(1), None, 7);
+        let (reply, answer) = oneshot::channel();
+        scrubs.order(ScrubOrder::default(), mpsc::channel(1).0, reply);
+        assert!(scrubs.background.is_none());
+        scrubs.attend(Some(1), None, 8);
+        assert!(scrubs.background.is_none(), "an operator's runs");
+        let (second, refused) = oneshot::channel();
+        scrubs.order(ScrubOrder::default(), mpsc::channel(1).0, second);
+        let refusal = refused.await.expect("an answer").expect_err("one runs already");
+        assert_eq!(refusal.what, "a scrub runs already");
+        loop {
+            if let Asker::Operator(_) = ended(&mut scrubs).await.asker {
+                break;
+            }
+        }
+        drop(answer);
+        scrubs.attend(Some(1), None, 9);
+        assert!(scrubs.background.is_some(), "the one that was ended early begins again");
+    }
 
     #[test]
     fn the_record_of_a_scrub_survives_the_way_there_and_back() {

@@ -196,8 +196,9 @@ impl StoreError {
         }
     }
 
-    /// True if what was read is damaged. Anything else may be read at another moment, or by somebody with other rights,
-    /// so it says nothing about the bytes. SQLite tells of an EIO as of a corrupt page.
+    /// True if what was read is not what was written; what does not need it can go on. Anything else may be read at
+    /// another moment, or by somebody with other rights, so it says nothing about the bytes. SQLite tells of an EIO as
+    /// of a corrupt page.
     pub fn is_damage(&self) -> bool {
         use rusqlite::{Error, ErrorCode};
         match self {

@@ -3,7 +3,7 @@
 //! `making` is about new nodes, `mistakes` about what cannot be obeyed, `checking` about configurations that are looked at
 //! without a start, `telling` about questions, `changing` about a node that runs and is told something new, `keeping` about
 //! generations, `started` about a node that something else starts, as systemd does, `settings` about what stock clients see of
-//! the two files.
+//! the two files, `stored` about bytes.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says where it failed, and that is enough")]
 
 mod changing;
@@ -16,4 +16,5 @@ mod mistakes;
 mod rig;
 mod settings;
 mod started;
+mod stored;
 mod telling;
