@@ -20,10 +20,10 @@ use crate::tree::{MAX_COMPONENT_BYTES, MAX_TOPOLOGY_BYTES};
 const MAX_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 
 /// What Gentoo keeps in the root of a tree that is no part of it.
-const LEFT_OUT_OF_TREES: [&str; 4] = ["distfiles", "local", "lost+found", "packages"];
+pub(super) const LEFT_OUT_OF_TREES: [&str; 4] = ["distfiles", "local", "lost+found", "packages"];
 
 /// What a file system keeps in its root.
-const LEFT_OUT_OF_FILES: [&str; 1] = ["lost+found"];
+pub(super) const LEFT_OUT_OF_FILES: [&str; 1] = ["lost+found"];
 
 /// What was read of a text, with the places that the checks need.
 #[derive(Default)]

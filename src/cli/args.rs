@@ -43,6 +43,7 @@ Environment:
   HEADWATER_...        a key of headwater.toml with _ for the dot, such as
                        HEADWATER_LISTEN_RSYNC for listen.rsync
 
+For packagers: `headwater completions SHELL` and `headwater man DIR`.
 For developers: `headwater sample` writes a made-up ebuild repository.";
 
 /// The whole command line.
@@ -99,9 +100,15 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Have the running node take in a changed configuration
     Reload(ReloadArgs),
-    /// Check a configuration without starting anything
+    /// Check a configuration, or take over the one of rsyncd
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what a shell needs to complete commands
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(ManArgs),
     /// Write a made-up ebuild repository
     #[command(hide = true)]
     Sample(SampleArgs),
@@ -236,6 +243,8 @@ pub(super) struct ReloadArgs {
 pub(super) enum ConfigCommand {
     /// Read all that a start reads, and name every mistake at once
     Check(ConfigCheckArgs),
+    /// Translate an rsyncd.conf, and say of each setting what becomes of it
+    FromRsyncd(FromRsyncdArgs),
 }
 
 /// `headwater config check`.
@@ -257,6 +266,57 @@ pub(super) struct ConfigCheckArgs {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// `headwater config from-rsyncd`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Prints a topology that serves what rsyncd served. The lines for headwater.toml
+and what is said of each setting stand in front of it as comments; with
+--topology-out the topology goes into a file, and the rest is printed.
+Nobody gets in whom rsyncd would have turned away: where a rule cannot be
+carried over, the module is closed, and the report says so.
+
+Example:
+  headwater config from-rsyncd /etc/rsyncd.conf --topology-out new.toml
+  headwater config check --topology new.toml")]
+pub(super) struct FromRsyncdArgs {
+    /// The configuration of rsyncd
+    #[arg(value_name = "FILE", default_value = "/etc/rsyncd.conf")]
+    pub(super) source: PathBuf,
+    /// Write the topology to this file, which must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(super) topology_out: Option<PathBuf>,
+    /// The name of this node
+    #[arg(long, value_name = "NAME", default_value = "gw")]
+    pub(super) node: NodeName,
+    /// The name of the federation, for people
+    #[arg(long, value_name = "NAME", default_value = "home")]
+    pub(super) federation: FederationName,
+}
+
+/// `headwater completions`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  headwater completions bash >/usr/share/bash-completion/completions/headwater")]
+pub(super) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+/// `headwater man`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Writes headwater.1, and a page for each command, over older ones.
+
+Example:
+  headwater man /usr/share/man/man1")]
+pub(super) struct ManArgs {
+    /// Where; it is made if it does not exist
+    #[arg(value_name = "DIR")]
+    pub(super) target: PathBuf,
 }
 
 /// `headwater sample`.
@@ -325,6 +385,8 @@ mod tests {
         assert_eq!(parse("headwater channel keep gentoo/full@3 --as before-python-3.13"), Ok(()));
         assert_eq!(parse("headwater sweep -n --json"), Ok(()));
         assert_eq!(parse("headwater config check --topology t.toml --json"), Ok(()));
+        assert_eq!(parse("headwater config from-rsyncd rsyncd.conf --topology-out t.toml --node a"), Ok(()));
+        assert_eq!(parse("headwater completions zsh"), Ok(()));
         assert_eq!(parse("headwater sample /tmp/s --files 100 --seed 4 --revision 2"), Ok(()));
         for (line, part) in [
             ("headwater import /tree --repository a/b", "no repository name"),

@@ -10,8 +10,8 @@ use clap::Parser;
 use super::args::{Arguments, Command, ConfigCommand, DEFAULT_DIR};
 use super::args_channel::ChannelCommand;
 use super::{
-    backup, channel, config, demo, diff, exit, export, import, init, keep, logging, reload, restore, rollback, run,
-    sample, scrub, status, sweep,
+    backup, channel, completions, config, demo, diff, exit, export, from_rsyncd, import, init, keep, logging, man,
+    reload, restore, rollback, run, sample, scrub, status, sweep,
 };
 use crate::node::config::Environment;
 use crate::store::failpoint;
@@ -78,6 +78,9 @@ fn obey(place: &Place, command: &Command) -> anyhow::Result<()> {
         Command::Status(args) => status::status(place, args),
         Command::Reload(args) => reload::reload(place, args),
         Command::Config(ConfigCommand::Check(args)) => config::check(place, args),
+        Command::Config(ConfigCommand::FromRsyncd(args)) => from_rsyncd::from_rsyncd(args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => man::man(args),
         Command::Sample(args) => sample::sample(args),
     }
 }

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use super::cases::{Case, Expect};
+use super::case::{Case, Expect};
 
 /// What one client said and left behind.
 pub(crate) struct Outcome {

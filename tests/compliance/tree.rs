@@ -14,7 +14,8 @@ use std::process::Command;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
-use super::cases::Before;
+use super::case::Before;
+use super::generated;
 
 /// The time of what has no special one: 2023-11-14.
 const USUAL: (i64, i64) = (1_700_000_000, 0);
@@ -140,6 +141,8 @@ pub(crate) fn plant_oddities(root: &Path) {
     let deep = "d/".repeat(60);
     planter.file(format!("deep/{deep}leaf"), "at the bottom");
     planter.file("metadata/layout.conf", "masters =\n");
+    generated::files().iter().for_each(|path| planter.file(format!("generated/{path}"), path));
+    plant_long(&planter);
     planter.finish(&[
         ("modes/1777", 0o1777, (1_650_000_000, 0)),
         ("modes/2750", 0o2750, (1_650_000_000, 0)),
@@ -231,6 +234,20 @@ fn plant_links(planter: &Planter<'_>) {
     planter.link("links/long", &"long/".repeat(200));
     planter.link("links/munged", "/rsyncd-munged/real");
     planter.file("links/real/file", "real\n");
+    planter.file("follow/file", "followed\n");
+    planter.file("follow/dir/inside", "inside\n");
+    planter.file("follow/dir/sub/deep", "deep\n");
+    planter.link("follow/to-file", "file");
+    planter.link("follow/to-dir", "dir");
+    planter.link("follow/chain", "to-file");
+    planter.link("follow/chain-dir", "to-dir");
+    planter.link("follow/dir/up", "../file");
+    planter.link("follow/through", "to-dir/inside");
+    planter.link("follow/unsafe", "../plain/a");
+    planter.link("follow/unsafe-dir", "../plain/sub");
+    planter.file("dangling/file", "not dangling\n");
+    planter.link("dangling/nowhere", "nothing");
+    planter.link("dangling/to-file", "file");
     planter.file("hard/first", "shared by three\n");
     planter.hard("hard/second", "hard/first");
     planter.hard("hard/sub/third", "hard/first");
@@ -239,6 +256,18 @@ fn plant_links(planter: &Planter<'_>) {
     planter.file("hard/alone", "shared by two\n");
     planter.file("hard/zero", "");
     planter.hard("hard/zero-too", "hard/zero");
+}
+
+/// Paths that leave room for a name of a file on its way, and for nothing more, where this test has its directories.
+fn plant_long(planter: &Planter<'_>) {
+    const LONGEST: usize = 4_095 - 60;
+    let room = LONGEST - planter.root.as_os_str().len();
+    let mut path = "long".to_owned();
+    while path.len() + 200 < room {
+        path.push_str(&format!("/{}", "n".repeat(150)));
+    }
+    planter.file(format!("{path}/{}", "x".repeat(room - path.len() - 1)), "at the end of a long way");
+    planter.file(format!("{path}/short"), "beside it");
 }
 
 fn plant_filtered(planter: &Planter<'_>) {
@@ -327,6 +356,12 @@ pub(crate) fn prepare(before: Before, sources: &Path, target: &Path) {
         Before::Partial => {
             planter.special("large", &noise(3, 1_100_000)[..600_000], 0o600, (1_500_000_000, 0));
             planter.special("prose", &prose(6_000)[..100_001], 0o600, (1_500_000_000, 0));
+        }
+        Before::Begun => {
+            planter.special("large", &noise(3, 1_100_000)[..700_000], 0o644, (1_500_000_000, 0));
+            planter.special("noise", &noise(5, 300_000)[..50_000], 0o644, (1_500_000_000, 0));
+            planter.special("zeros", vec![0; 1_000], 0o644, (1_500_000_000, 0));
+            planter.special("block", "", 0o644, (1_500_000_000, 0));
         }
         Before::Older => {
             copy("gentoo");

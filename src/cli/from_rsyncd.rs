@@ -1,0 +1,167 @@
+//! `headwater config from-rsyncd`: an `rsyncd.conf` in headwater's words, and what became of each of its settings.
+//!
+//! The whole output is a topology: what is said for people stands in it as comments, so that it can be kept in one file.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::args::FromRsyncdArgs;
+use super::output::print;
+use crate::cascade::{Finding, Source, Surroundings, Topology, Translation, Verdict};
+use crate::control::Refusal;
+use crate::fault::Fault;
+
+/// Longest file that is read: far more than an `rsyncd.conf`, or a file of patterns, has.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Where lines are broken.
+const WIDTH: usize = 96;
+
+/// Most characters of a line of rsyncd's that are repeated.
+const SHOWN: usize = 120;
+
+/// Translates, and prints or writes what came of it.
+pub(super) fn from_rsyncd(args: &FromRsyncdArgs) -> anyhow::Result<()> {
+    let text = read(&args.source).with_context(|| format!("read {}", args.source.display()))?;
+    let around = Surroundings {
+        federation: args.federation.as_str(),
+        node: args.node.as_str(),
+        is_tree: &|directory| Path::new(directory).join("profiles/repo_name").is_file(),
+        text_of: &|file| read(Path::new(file)).map_err(|error| error.to_string()),
+    };
+    let translation = match Translation::of_rsyncd_conf(&text, &around) {
+        Ok(translation) => translation,
+        Err(error) => return Err(refused(format!("translate {}", args.source.display()), error.to_string()).into()),
+    };
+    let said = said(&translation, &args.source);
+    match &args.topology_out {
+        Some(target) => {
+            let written = File::create_new(target).and_then(|mut file| file.write_all(translation.topology.as_bytes()));
+            written.with_context(|| format!("write {}", target.display()))?;
+            print(&format!(
+                "{said}\nThe topology is in {0}: `headwater config check --topology {0}`.\n",
+                target.display()
+            ))?;
+        }
+        None => print(&format!("{}\n{}", commented(&said), translation.topology))?,
+    }
+    match Topology::parse(&translation.topology) {
+        Ok(_) => Ok(()),
+        Err(mistakes) => {
+            let lines: Vec<String> = mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect();
+            Err(refused("use the topology as it was written".to_owned(), lines.concat()).into())
+        }
+    }
+}
+
+fn refused(what: String, why: String) -> Refusal {
+    Refusal { fault: Fault::Operator, what, why, todo: "correct what is named, and try again".to_owned() }
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    let invalid = |why: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
+    if bytes.len() > usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX) {
+        return Err(invalid("it has more than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8"))
+}
+
+/// What a person reads: the settings, the lines for the other file, and what comes next.
+fn said(translation: &Translation, source: &Path) -> String {
+    let mut text = format!("{}, line by line\n", source.display());
+    for (verdict, title) in [
+        (Verdict::Refused, "Needs you: it could not be taken over as it is"),
+        (Verdict::Taken, "Taken over"),
+        (Verdict::NoMeaning, "Without a meaning here"),
+    ] {
+        let found: Vec<&Finding> = translation.findings.iter().filter(|finding| finding.verdict == verdict).collect();
+        if found.is_empty() {
+            continue;
+        }
+        text.push_str(&format!("\n{title}:\n"));
+        found.iter().for_each(|finding| text.push_str(&line(finding)));
+    }
+    if !translation.node.is_empty() {
+        text.push_str("\nFor headwater.toml:\n");
+        translation.node.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+    }
+    if !translation.sources.is_empty() {
+        text.push_str("\nThen, with the node running:\n");
+        let commands = translation.sources.iter().map(Source::command);
+        commands.for_each(|command| text.push_str(&format!("  {}\n", plain(&command, usize::MAX))));
+    }
+    text
+}
+
+fn line(finding: &Finding) -> String {
+    let module = finding.module.as_ref().filter(|module| finding.text != format!("[{module}]"));
+    let module = module.map_or(String::new(), |module| format!("[{module}] "));
+    let mut text = format!("  {:>4}  {}\n", finding.line, plain(&format!("{module}{}", finding.text), SHOWN));
+    let mut row = "        ->".to_owned();
+    for word in finding.why.split_whitespace() {
+        if row.chars().count() + 1 + word.chars().count() > WIDTH {
+            text.push_str(&row);
+            text.push('\n');
+            row = "          ".to_owned();
+        }
+        row.push(' ');
+        row.push_str(&plain(word, usize::MAX));
+    }
+    text.push_str(&row);
+    text.push('\n');
+    text
+}
+
+/// Without characters that a terminal would obey, and not longer than `most`.
+fn plain(text: &str, most: usize) -> String {
+    let mut plain: String = text.chars().take(most).map(|c| if c.is_control() { '?' } else { c }).collect();
+    if text.chars().nth(most).is_some() {
+        plain.push_str("...");
+    }
+    plain
+}
+
+/// The same text as a comment of a topology.
+fn commented(text: &str) -> String {
+    text.lines().map(|line| if line.is_empty() { "#\n".to_owned() } else { format!("# {line}\n") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_grouped_and_broken_and_a_comment_of_the_topology() {
+        let around = Surroundings {
+            federation: "home",
+            node: "gw",
+            is_tree: &|_| true,
+            text_of: &|_| Err("No such file".to_owned()),
+        };
+        let text = "uid = nobody\nmotd file = /m\n[g]\npath = /srv/g\nread only = no\n";
+        let translation = Translation::of_rsyncd_conf(text, &around).unwrap();
+        let said = said(&translation, Path::new("rsyncd.conf"));
+        assert_eq!(
+            said,
+            "rsyncd.conf, line by line\n\
+             \nNeeds you: it could not be taken over as it is:\n\
+             \x20    5  [g] read only = no\n        -> nobody can upload: a client that tries is refused\n\
+             \nTaken over:\n\
+             \x20    2  motd file = /m\n        -> motd, in headwater.toml\n\
+             \x20    4  [g] path = /srv/g\n        -> to be imported from /srv/g\n\
+             \nWithout a meaning here:\n\
+             \x20    1  uid = nobody\n\
+             \x20       -> no file is opened for a client; but what this user could not read was not served, so\n\
+             \x20          run `headwater import` as a user who may read no more\n\
+             \nFor headwater.toml:\n  motd = \"/m\"\n\
+             \nThen, with the node running:\n  headwater import /srv/g --repository g\n"
+        );
+        assert!(Topology::parse(&format!("{}\n{}", commented(&said), translation.topology)).is_ok());
+        assert_eq!(plain("a\u{1b}[2J and more", 5), "a?[2J...");
+    }
+}
