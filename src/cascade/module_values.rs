@@ -104,6 +104,9 @@ impl FromStr for AuthUser {
                 "{text:?} is no user: write a name without blanks, of at most {MAX_USER_BYTES} bytes, or \"NAME:deny\""
             ));
         }
+        if pattern.rsplit_once('[').is_some_and(|(_, class)| !class.contains(']')) {
+            return Err(format!("{text:?} fits nobody: its `[` has no `]`"));
+        }
         let grant = match option {
             "ro" => Grant::Read,
             "deny" => Grant::Deny,
@@ -231,6 +234,7 @@ mod tests {
         assert_eq!("alice".parse(), read("alice", Grant::Read));
         assert_eq!("alice:ro".parse(), read("alice", Grant::Read));
         assert_eq!("mirror-*:deny".parse(), read("mirror-*", Grant::Deny));
+        assert_eq!("mirror-[12]".parse(), read("mirror-[12]", Grant::Read));
         assert!("mirror-*".parse::<AuthUser>().unwrap().is_pattern());
         assert!(!"alice".parse::<AuthUser>().unwrap().is_pattern());
         for (wrong, part) in [
@@ -239,6 +243,7 @@ mod tests {
             ("al ice", "is no user"),
             ("@staff", "is a group of the system"),
             ("@staff:deny", "is a group of the system"),
+            ("mirror-[12:deny", "its `[` has no `]`"),
             ("alice:rw", "nobody can write"),
             ("alice:no", "none of ro, deny"),
             ("alice:ro:deny", "none of ro, deny"),

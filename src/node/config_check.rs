@@ -483,6 +483,11 @@ mod tests {
         let differences = old.differences(&new);
         assert_eq!(differences.at_once, ["motd"]);
         assert_eq!(differences.at_restart, ["drain", "listen.rsync"]);
+        let text =
+            "name = \"gw\"\nsecrets = \"s\"\nproxy = \"::1\"\n[limits]\nbuffer = \"2MiB\"\n[scrub]\nrate = \"1MiB\"";
+        let differences = old.differences(&sources.resolve(text).unwrap());
+        assert_eq!(differences.at_once, ["limits.buffer", "proxy", "scrub.rate", "secrets"]);
+        assert!(differences.at_restart.is_empty());
     }
 
     #[test]

@@ -237,8 +237,14 @@ impl Work<'_> {
         watch.breathe()?;
         let mut source = match self.from.reader.read_large(content) {
             Ok(Some(source)) => source,
-            Ok(None) => return Ok(self.leave_out(index, "its file is missing in the store")),
-            Err(error) if error.is_damage() => return Ok(self.leave_out(index, &error.to_string())),
+            Ok(None) => {
+                self.leave_out(index, "its file is missing in the store");
+                return Ok(());
+            }
+            Err(error) if error.is_damage() => {
+                self.leave_out(index, &error.to_string());
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         let why = match self.tree.copy(entry, &mut source)? {

@@ -87,13 +87,12 @@ pub(super) fn import(
         tracing::warn!(repository = %order.repository, %error, "what the last import saw is lost; every file is read");
         None
     });
-    let leave_out = leave_out(&repository);
     let mut ingest = publisher.store.begin(&order.repository)?;
 
     let imported = fetch::import(
         &fetch::ImportOrder {
             source: &order.source,
-            leave_out: &leave_out,
+            leave_out: &leave_out(&repository),
             trust: trust(order.compare),
             previous: previous.snapshot(),
             witness: witness.as_ref(),
@@ -130,13 +129,11 @@ pub(super) fn import(
     if let Some(changes) = staged.changes(&snapshot.id()) {
         report.changes = Changes { added: changes.added, removed: changes.removed, changed: changes.changed };
     }
-    let heads = channels
-        .iter()
-        .map(|channel| {
-            let head = next_head(&publisher.identity, channel, previous.generation(channel), &snapshot, now)?;
-            Ok(NewHead { text: publisher.identity.sign_head(head), source: source.clone() })
-        })
-        .collect::<Result<Vec<_>, NodeError>>()?;
+    let head = |channel: &ChannelName| {
+        let head = next_head(&publisher.identity, channel, previous.generation(channel), &snapshot, now)?;
+        Ok(NewHead { text: publisher.identity.sign_head(head), source: source.clone() })
+    };
+    let heads = channels.iter().map(head).collect::<Result<Vec<_>, NodeError>>()?;
     let located: Vec<Located> = staged.located().cloned().collect();
     let published = staged.publish(heads, Some(&witness))?;
     report.outcome = ImportOutcome::Published(published.iter().map(|p| (p.channel.clone(), p.generation)).collect());

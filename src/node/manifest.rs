@@ -12,7 +12,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use super::beside::write_durably;
 use super::copied::Copied;
@@ -119,7 +119,7 @@ fn inside(path: &str) -> Option<String> {
 }
 
 /// The name of a path in a data directory, if it can stand in a manifest.
-pub(super) fn name(path: &PathBuf) -> Option<String> {
+pub(super) fn name(path: &Path) -> Option<String> {
     inside(path.to_str()?)
 }
 

@@ -265,7 +265,7 @@ fn permissions(mode: Mode) -> Permissions {
 
 fn times(mtime: Mtime) -> Timestamps {
     let last_modification = Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanos().into() };
-    Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT.into() }, last_modification }
+    Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification }
 }
 
 /// Hands all that can be read to `each`.

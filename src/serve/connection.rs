@@ -29,7 +29,6 @@ use super::log_limit::Lines;
 use super::pace::Bucket;
 use super::pipe::{Bounds, Event, Patience, Pipe};
 use super::published::{Current, ListingVisibility, Published, ServeLimits};
-use super::room::MINIMUM;
 use super::sending::{Done, Job};
 use super::sent::transfer_lines;
 use crate::wire::error::WireError;
@@ -387,13 +386,6 @@ impl Connection {
                     continue;
                 }
             }
-            job.budget = self.pipe.budget();
-            let next = job.next_bytes();
-            // What is made at once is counted before it is there, so that thousands cannot begin together.
-            let _room = match next > MINIMUM {
-                true => Some(self.pipe.room_for(&mut job.sender, next).await?),
-                false => None,
-            };
             let lease = match self.pipe.meanwhile(&mut job.sender, self.shared.readers.lease()).await? {
                 Ok(lease) => lease,
                 Err(error) => {
@@ -402,6 +394,7 @@ impl Connection {
                     return Err(error.for_client(self.client));
                 }
             };
+            job.budget = self.pipe.budget();
             let work = move |kit: &mut Kit| {
                 let done = job.run(kit);
                 (job, done)

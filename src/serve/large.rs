@@ -18,7 +18,7 @@ use crate::tree::{ContentHasher, ContentId};
 use crate::wire::sender::{Attempt, Bulk, Request};
 
 /// How much of a large file is read at a time.
-pub(super) const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Pieces that are hashed in one go.
 const PIECES_HASHED: u32 = 8;
@@ -107,7 +107,7 @@ impl Job {
 
     /// Goes on with the large file.
     pub(super) fn piece(&mut self, buffer: &mut Vec<u8>, done: &mut Done) {
-        buffer.resize(PIECE_BYTES, 0);
+        buffer.resize(PIECE_BYTES.min(self.budget), 0);
         let Some(mut large) = self.large.take() else { return };
         match std::mem::replace(&mut large.stage, Stage::Fed) {
             Stage::Checking(doubt) => self.check(large, doubt, buffer, done),

@@ -217,7 +217,7 @@ impl Field {
             'b' => self.number(line.wire_bytes),
             'B' => permissions(line.mode),
             'c' => self.number(line.sum_bytes),
-            'C' => line.checksum.map_or_else(String::new, |sum| hex(&sum)),
+            'C' => line.checksum.map_or_else(String::new, hex),
             'f' | 'n' => shown(&line.path),
             'G' => self.number(u64::from(line.gid)),
             'i' => itemized(line.item_flags),
@@ -313,8 +313,9 @@ fn itemized(flags: u16) -> String {
     text
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
+/// A sum as people write it, which is the other way round than on the wire.
+fn hex(bytes: [u8; 16]) -> String {
+    bytes.iter().rev().fold(String::new(), |mut text, byte| {
         // A string takes whatever is written.
         let _ = write!(text, "{byte:02x}");
         text
@@ -358,7 +359,7 @@ mod tests {
             mode: 0o4644,
             mtime: 1_700_000_000,
             uid: 250,
-            checksum: Some([0xab; 16]),
+            checksum: Some(*b"0123456789abcdef"),
             item_flags: 0x800c,
             ..TransferLine::example()
         }
@@ -380,7 +381,7 @@ mod tests {
         check("%t %a %m %f %b", "2026/01/01 00:00:00 192.0.2.1 gentoo-portage a\\nb/c 999");
         check("%h %u %o %p %P %l %n", "192.0.2.1 alice send 7 /profiles 1234567 a\\nb/c");
         check("%U %G %M %B [%L] %c", "250 0 2023/11/14-22:13:20 rwSr--r-- [] 0");
-        check("%i %C", "<f.st...... abababababababababababababababab");
+        check("%i %C", "<f.st...... 66656463626139383736353433323130");
         check("100%% %%m", "100% %m");
     }
 

@@ -39,6 +39,7 @@ mod module_filters;
 mod module_log;
 mod older;
 mod pace;
+mod part;
 mod pipe;
 mod proxy;
 mod published;

@@ -41,7 +41,7 @@ pub struct TransferLine {
     pub uid: u32,
     /// The group that it is listed with.
     pub gid: u32,
-    /// The sum over the whole file, where it is known without hashing.
+    /// The xxh128 over the whole file in the order of the wire, where it is known without hashing.
     pub checksum: Option<[u8; 16]>,
     /// What the client said of its own copy (protocol 9.1).
     pub item_flags: u16,

@@ -132,12 +132,6 @@ impl Pipe {
         self.lent += bytes;
     }
 
-    /// Waits until so many bytes more may be made; what is returned holds their place until they are pushed.
-    pub(crate) async fn room_for(&mut self, sender: &mut Sender, bytes: usize) -> Result<Share, ServeError> {
-        let (room, limit) = (self.bounds.room.clone(), self.bounds.all);
-        self.meanwhile(sender, room.reserve(bytes, limit)).await
-    }
-
     /// How many bytes may be made before this connection, or all of them, hold too much.
     pub(crate) fn budget(&self) -> usize {
         let all = self.bounds.all.saturating_sub(self.bounds.room.used());

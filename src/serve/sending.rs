@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use super::bad_content::BadContent;
 use super::contents::Kit;
-use super::large::{Bursts, Large, PIECE_BYTES};
+use super::large::{Bursts, Large};
 use super::listing::Index;
+use super::part::Part;
 use super::published::Current;
 use super::view::shown;
-use crate::store::{Home, LARGE, Place, Row};
+use crate::store::{Home, Place, Row};
 use crate::tree::{ContentId, Entry, Kind};
 use crate::wire::sender::{Attempt, NoSend, Outcome, Request, Sender};
 
@@ -79,6 +80,8 @@ pub(crate) struct Job {
     pub(crate) bursts: Bursts,
     /// The large file that is being answered, if there is one.
     pub(super) large: Option<Large>,
+    /// The content that is being sent in parts, if there is one.
+    pub(super) part: Option<Part>,
     /// Large files that were held against their id in this session.
     pub(super) checked: HashSet<usize>,
     /// Files that were blamed in this session: a client may ask for them as often as it likes.
@@ -105,28 +108,12 @@ impl Job {
     ) -> Job {
         let (requests, checked, blamed) = (VecDeque::new(), HashSet::new(), HashSet::new());
         let budget = usize::MAX;
-        Job { sender, requests, current, index, root, log, budget, bursts, large: None, checked, blamed }
-    }
-
-    /// How many bytes are certain to be made next: a file is sent whole, a large one in pieces.
-    pub(crate) fn next_bytes(&self) -> usize {
-        if self.large.is_some() {
-            return PIECE_BYTES;
-        }
-        let snapshot = self.current.located.snapshot();
-        let entry = self.requests.front().and_then(|request| self.index.entry(snapshot, request.ndx()));
-        match entry {
-            Some((_, Entry { kind: Kind::File { size, .. }, .. })) if size <= LARGE => {
-                usize::try_from(size).unwrap_or(usize::MAX)
-            }
-            Some(_) => PIECE_BYTES,
-            None => 0,
-        }
+        Job { sender, requests, current, index, root, log, budget, bursts, large: None, part: None, checked, blamed }
     }
 
     /// Whether something is left to answer.
     pub(crate) fn is_idle(&self) -> bool {
-        self.requests.is_empty() && self.large.is_none()
+        self.requests.is_empty() && self.large.is_none() && self.part.is_none()
     }
 
     /// Answers until a batch of output is made or nothing is left.
@@ -134,6 +121,10 @@ impl Job {
         let mut done = Done::default();
         if self.large.is_some() {
             self.piece(&mut kit.arena, &mut done);
+            return done;
+        }
+        if let Some(part) = self.part.take() {
+            self.go_on(part, kit, &mut done);
             return done;
         }
         let batch = self.next_batch(&mut done);
@@ -154,8 +145,9 @@ impl Job {
                 break;
             };
             let place = self.current.located.place(entry);
-            let alone =
-                request.attempt() == Attempt::Again || place.is_some_and(|place| matches!(place.home, Home::Large));
+            let alone = request.attempt() == Attempt::Again
+                || self.is_too_much(size)
+                || place.is_some_and(|place| matches!(place.home, Home::Large));
             if alone && !batch.is_empty() {
                 self.requests.push_front(request);
                 break;
@@ -193,13 +185,21 @@ impl Job {
         }
     }
 
+    /// Whether a file is larger than what may be made.
+    fn is_too_much(&self, size: u64) -> bool {
+        usize::try_from(size).is_ok_and(|size| size > self.budget)
+    }
+
     fn whole(&mut self, wanted: Wanted, place: Place, bytes: &[u8], done: &mut Done) {
-        let Wanted { request, entry, .. } = wanted;
+        let Wanted { request, entry, size, .. } = wanted;
         if request.attempt() == Attempt::Again && self.id(entry) != Some(ContentId::of(bytes)) {
             return self.refuse(&request, entry, "its bytes do not match its id", done);
         }
         let basis = Basis::of(&request);
         self.sender.begin(request);
+        if let (Home::Row(row), true) = (place.home, self.is_too_much(size)) {
+            return self.send_part(Part { row, entry, basis, xxh128: place.xxh128, at: 0 }, bytes, done);
+        }
         self.sender.feed(bytes);
         self.end(entry, basis, place.xxh128, done);
     }

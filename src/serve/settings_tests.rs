@@ -392,3 +392,15 @@ async fn stock_clients_get_no_more_than_the_rate_of_their_module_in_equal_shares
     }
     daemon.end().await;
 }
+
+#[tokio::test]
+async fn a_file_for_which_there_is_no_room_goes_out_in_parts() {
+    let mut shop = Shop::open();
+    let text: String = (0..60_000).map(|number| format!("{number:06}")).collect();
+    publish(&mut shop, 1, &text);
+    let daemon = Daemon::of(shop, ServeLimits { buffers: 0, ..LIMITS }, |module| module.transfer_log = true);
+    let pulled = pull(&daemon, "mod/file", "", "").await;
+    assert_eq!((pulled.code, pulled.file == Some(text)), (Some(0), true), "{}", pulled.text);
+    assert_eq!(daemon.tally.read().files, 1);
+    daemon.end().await;
+}

@@ -204,7 +204,7 @@ impl View<'_, '_> {
             return Ok(());
         }
         match why {
-            Absent::Missing if options.has(Flag::DeleteMissingArgs) => return self.to_delete(argument, name),
+            Absent::Missing if options.has(Flag::DeleteMissingArgs) => return self.ask_to_delete(argument, name),
             Absent::Missing if options.has(Flag::IgnoreMissingArgs) => return Ok(()),
             Absent::Missing => {}
             Absent::NotADirectory | Absent::Circle => self.found.io_error |= IO_ERROR_GENERAL,
@@ -217,7 +217,7 @@ impl View<'_, '_> {
     }
 
     /// Lists what is missing, so that the client deletes it. Where its directory is missing too there is nothing to list.
-    fn to_delete(&mut self, argument: &Argument, name: &[u8]) -> Result<(), NoList> {
+    fn ask_to_delete(&mut self, argument: &Argument, name: &[u8]) -> Result<(), NoList> {
         if self.naming == Naming::Relative {
             for depth in argument.base + 1..argument.components.len() {
                 let above = argument.components.get(..depth).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -113,6 +114,17 @@ fn a_content_on_a_damaged_page_is_set_aside_mended_and_in_nobodys_way() {
 
     let mut again = store(&dir);
     let bad = ContentId::of(&torn);
+    let mut found = Vec::new();
+    let mut told = |seen| {
+        found.extend(match seen {
+            Scrubbed::Bad(bad) => Some(bad.id),
+            Scrubbed::Read { .. } => None,
+        });
+        ControlFlow::Continue(())
+    };
+    again.reader().unwrap().scrub(&mut told).unwrap();
+    assert_eq!(found, [bad], "a scrub names it, and nothing else");
+    assert_ne!(again.reader().unwrap().check_structure().unwrap(), Vec::<String>::new());
     assert_eq!(again.quarantine(&bad, "it cannot be read").unwrap(), Verdict::SetAside);
     assert_eq!(again.quarantine(&bad, "it cannot be read").unwrap(), Verdict::Already);
     assert!(dir.path().join("quarantine").join(format!("{bad}.reason")).exists());

@@ -11,7 +11,7 @@ use rusqlite::params;
 use rustix::fs::{Advice, fadvise};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::contents::{self, Home, Known, Row, State};
+use super::contents::{self, Home, Known, Row, State, Xxh128};
 use super::error::{StoreError, fixed, sql};
 use super::quarantine::Bad;
 use super::reader::Reader;
@@ -47,6 +47,16 @@ pub type Told<'t> = &'t mut dyn FnMut(Scrubbed) -> ControlFlow<()>;
 struct Listed {
     id: ContentId,
     known: Known,
+}
+
+/// What was read of a large content.
+enum Digests {
+    /// All of it.
+    Of(ContentId, Xxh128),
+    /// Its file is not there.
+    Gone,
+    /// Nobody waited any more.
+    Ended,
 }
 
 impl Reader {
@@ -182,9 +192,9 @@ impl Reader {
     fn check_large(&mut self, content: &Listed, told: Told<'_>) -> Result<ControlFlow<()>, StoreError> {
         let read = self.digest_large(content, told);
         let why = match read {
-            Ok(Some(Err(()))) => return Ok(ControlFlow::Break(())),
-            Ok(Some(Ok((id, sum)))) => wrong(content, &id, &sum).map(str::to_owned),
-            Ok(None) => Some("its file is gone".to_owned()),
+            Ok(Digests::Ended) => return Ok(ControlFlow::Break(())),
+            Ok(Digests::Of(id, sum)) => wrong(content, &id, &sum).map(str::to_owned),
+            Ok(Digests::Gone) => Some("its file is gone".to_owned()),
             Err(error) if error.is_damage() => Some(error.to_string()),
             Err(error) => return Err(error),
         };
@@ -197,12 +207,7 @@ impl Reader {
         Ok(told(Scrubbed::Read { contents: 1, bytes: 0 }))
     }
 
-    /// Id and sum of a large content; the inner error: nobody waits any more.
-    fn digest_large(
-        &self,
-        content: &Listed,
-        told: Told<'_>,
-    ) -> Result<Option<Result<(ContentId, [u8; 16]), ()>>, StoreError> {
+    fn digest_large(&self, content: &Listed, told: Told<'_>) -> Result<Digests, StoreError> {
         if let Some(open) = self.large.open(&content.id)? {
             let _ = fadvise(&open, 0, None, Advice::DontNeed);
         }
@@ -213,8 +218,11 @@ impl Reader {
             flow = told(Scrubbed::Read { contents: 0, bytes: u64::try_from(piece.len()).unwrap_or(u64::MAX) });
             flow
         })?;
-        let digests = || if flow.is_break() { Err(()) } else { Ok((hasher.finish(), sum.digest128().to_le_bytes())) };
-        Ok(read.map(|()| digests()))
+        Ok(match read {
+            None => Digests::Gone,
+            Some(()) if flow.is_break() => Digests::Ended,
+            Some(()) => Digests::Of(hasher.finish(), sum.digest128().to_le_bytes()),
+        })
     }
 
     /// False if it was swept, set aside or mended elsewhere since it was listed.
@@ -228,7 +236,7 @@ fn bad(content: &Listed, reason: &str) -> Scrubbed {
     Scrubbed::Bad(Bad { id: content.id, size: content.known.size, reason: reason.to_owned() })
 }
 
-fn wrong(content: &Listed, id: &ContentId, sum: &[u8; 16]) -> Option<&'static str> {
+fn wrong(content: &Listed, id: &ContentId, sum: &Xxh128) -> Option<&'static str> {
     if *id != content.id {
         Some("its bytes are other ones than its id says")
     } else if *sum != content.known.xxh128 {

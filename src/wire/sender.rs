@@ -19,13 +19,13 @@ use super::options::Options;
 use super::sender_asking::{Asking, Heard};
 use super::sender_input::DataStream;
 use super::sender_output::Output;
+use super::sender_phase::Phase;
 use super::sender_start::{Opened, Start, StartStep, put_text};
 use super::sender_transfer::{ListFacts, Next, Transfer};
 use super::setup::Agreed;
 
 pub use super::args::Bound;
 pub use super::login::Login;
-use super::sender_bulk::with_tokens;
 pub use super::sender_bulk::{BULK_FRAME, Bulk, BulkFrame, Stretch};
 pub use super::sender_reply::Outcome;
 pub use super::sender_request::{Attempt, Request};
@@ -38,18 +38,6 @@ pub use super::sender_step::{
 const PARTIAL: i32 = 23;
 /// Exit code of a client that was turned away before its session began.
 const START: i32 = 5;
-
-/// What a sender is doing.
-#[derive(Debug)]
-enum Phase {
-    Start(Start),
-    Asking(Box<Asking>),
-    /// The driver makes the list.
-    List,
-    Transfer(Box<Transfer>),
-    Drain(i32),
-    Finished(Finish),
-}
 
 /// What is settled once the frames begin.
 #[derive(Debug)]
@@ -114,22 +102,7 @@ impl Sender {
     /// Whether reading helps: not while a question of this sender is unanswered, or too many requests are.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        match &self.phase {
-            Phase::Start(start) => !start.is_asking(),
-            Phase::List => false,
-            Phase::Transfer(transfer) => !transfer.is_full(&self.limits),
-            Phase::Asking(_) | Phase::Drain(_) | Phase::Finished(_) => true,
-        }
-    }
-
-    /// Whether the driver has an answer to give.
-    fn is_owed(&self) -> bool {
-        match &self.phase {
-            Phase::Start(start) => start.is_asking(),
-            Phase::List => true,
-            Phase::Transfer(transfer) => transfer.is_owed(),
-            Phase::Asking(_) | Phase::Drain(_) | Phase::Finished(_) => false,
-        }
+        self.phase.wants_input(&self.limits)
     }
 
     /// What to do next. Call it after input and after each answer, until it says [`Step::Wait`].
@@ -140,8 +113,8 @@ impl Sender {
     pub fn poll(&mut self) -> Result<Step, WireError> {
         let step = self.step();
         match step {
-            Ok(Step::Wait) if self.ended && !self.is_owed() => {
-                Err(self.fail(WireError::Ended { during: self.during() }))
+            Ok(Step::Wait) if self.ended && !self.phase.is_owed() => {
+                Err(self.fail(WireError::Ended { during: self.phase.during() }))
             }
             Ok(step) => Ok(step),
             Err(error) => Err(self.fail(error)),
@@ -311,69 +284,11 @@ impl Sender {
         };
     }
 
-    /// Begins the reply to a request: its head. The file's bytes follow with [`Sender::feed`].
-    pub fn begin(&mut self, request: Request) {
-        if let Phase::Transfer(transfer) = &mut self.phase {
-            transfer.begin(request, &mut self.output);
-        }
-    }
-
-    /// Sends the next bytes of the file whose reply was begun. Long pieces are cheaper than short ones.
-    pub fn feed(&mut self, data: &[u8]) {
-        if let Phase::Transfer(transfer) = &mut self.phase {
-            transfer.feed(data, &mut self.output);
-        }
-    }
-
-    /// Offers to leave the bytes of the reply that was begun, `size` of them, to the driver: nothing is to be done to them
-    /// but what a [`Bulk`] says. Only before any byte was fed; `None` where they must be fed.
-    #[must_use]
-    pub fn bulk(&self, size: u64) -> Option<Bulk> {
-        match &self.phase {
-            Phase::Transfer(transfer) if transfer.is_plain() => Some(Bulk::new(size)),
-            _ => None,
-        }
-    }
-
-    /// Says how much the driver has sent by itself, in whole frames of a [`Bulk`] and after all output that it was handed
-    /// before: bytes of the file, and bytes on the wire. What is left of the file may be fed.
-    pub fn sent_bulk(&mut self, data: u64, wire: u64) {
-        if let Phase::Transfer(transfer) = &mut self.phase {
-            transfer.file_bytes += data;
-            self.output.passed(wire, with_tokens(data));
-        }
-    }
-
-    /// Ends the reply that was begun. `stored` is the stored, unseeded xxh128 of the file, in the order of the wire.
-    pub fn finish(&mut self, stored: &[u8; 16]) -> Outcome {
+    /// The long part and what it writes to, while it goes on.
+    pub(super) fn transfer(&mut self) -> Option<(&mut Transfer, &mut Output)> {
         match &mut self.phase {
-            Phase::Transfer(transfer) => transfer.finish(stored, &mut self.output),
-            _ => Outcome::Sent,
-        }
-    }
-
-    /// Bytes of the data stream that the reply took which was finished last: its head, tokens and sum. It is what
-    /// stock daemons log as `%b`. 0 before the first one.
-    #[must_use]
-    pub fn last_file_bytes(&self) -> u64 {
-        match &self.phase {
-            Phase::Transfer(transfer) => transfer.last_file_bytes,
-            _ => 0,
-        }
-    }
-
-    /// Ends the reply that was begun for a file whose bytes cannot be read to the end: the client gets a wrong sum and
-    /// the reason, and will ask once more (protocol 9.4).
-    pub fn give_up(&mut self, path: &[u8], reason: &str) {
-        if let Phase::Transfer(transfer) = &mut self.phase {
-            transfer.give_up(path, reason, &mut self.output);
-        }
-    }
-
-    /// Answers a request whose file is not sent at all.
-    pub fn no_send(&mut self, request: &Request, why: NoSend<'_>) {
-        if let Phase::Transfer(transfer) = &mut self.phase {
-            transfer.no_send(request, why, &mut self.output);
+            Phase::Transfer(transfer) => Some((transfer, &mut self.output)),
+            _ => None,
         }
     }
 
@@ -438,16 +353,6 @@ impl Sender {
             _ => self.last_words(error.code(), &format!("rsync: {error}\n")),
         }
         error
-    }
-
-    fn during(&self) -> &'static str {
-        match &self.phase {
-            Phase::Start(start) => start.during(),
-            Phase::Asking(asking) => asking.during(),
-            Phase::List => "waiting for the file list",
-            Phase::Transfer(transfer) => transfer.during(),
-            Phase::Drain(_) | Phase::Finished(_) => "leaving",
-        }
     }
 
     fn counts(&self) -> Finish {

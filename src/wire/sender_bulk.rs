@@ -124,6 +124,7 @@ mod tests {
     use super::*;
     use crate::wire::greeting::Protocol;
     use crate::wire::mux::{Demux, Piece};
+    use crate::wire::sender::{FileList, ModuleTerms, Sender, SenderConfig, Step};
     use crate::wire::tokens::{Codec, TokenWriter};
 
     /// The frames of a file as they stand on the wire, and their length by their own account.
@@ -149,7 +150,7 @@ mod tests {
         for length in
             [0, 1, 32_767, 32_768, 32_769, BULK_FRAME - 1, BULK_FRAME, BULK_FRAME + 1, 3 * BULK_FRAME + 70_000]
         {
-            let file: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let file: Vec<u8> = (0..=250_u8).cycle().take(length).collect();
             let (wire, told) = framed(&file);
             assert_eq!(wire.len(), told, "{length}");
             let mut demux = Demux::of_daemon();
@@ -162,6 +163,49 @@ mod tests {
             let mut expected = Vec::new();
             TokenWriter::new(Codec::None, None, Protocol::V31).literal(&file, &mut expected);
             assert!(found == expected, "{length}");
+        }
+    }
+
+    /// Whether the bytes of the one file may go by themselves, for a client with these options and this request.
+    fn is_offered(options: &str, choice: &[u8], request: &[u8]) -> bool {
+        let mut sender = Sender::new(SenderConfig::default());
+        sender.input(b"@RSYNCD: 32.0 md5\nmod\n");
+        assert!(matches!(sender.poll(), Ok(Step::Module(_))));
+        sender.accept(ModuleTerms::default());
+        sender.input(format!("--server\0--sender\0{options}\0.\0mod/f\0\0").as_bytes());
+        sender.input(choice);
+        // An empty list of rules.
+        sender.input(&[4, 0, 0, 7, 0, 0, 0, 0]);
+        assert!(matches!(sender.poll(), Ok(Step::List(_))), "{options}");
+        sender.list(FileList { entries: 1, ..FileList::default() });
+        let length = u8::try_from(request.len()).unwrap();
+        sender.input(&[&[length, 0, 0, 7], request].concat());
+        let Ok(Step::Send(request)) = sender.poll() else { panic!("{options}: no request") };
+        assert_eq!(sender.bulk(1), None, "{options}: nothing was begun");
+        sender.begin(request);
+        let offered = sender.bulk(5) == Some(Bulk { left: 5 });
+        sender.finish(&[0; 16]);
+        assert_eq!(sender.bulk(1), None, "{options}: it is ended");
+        offered
+    }
+
+    #[test]
+    fn bytes_that_must_be_seen_are_not_left_to_the_driver() {
+        let whole = [[1, 0x00, 0xa0].as_slice(), &[0; 16]].concat();
+        // One block of 700 bytes: its weak sum, and two bytes of its strong one.
+        let with_basis =
+            [[1, 0x00, 0xa0].as_slice(), &[1, 0, 0, 0, 0xbc, 2, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0], &[7; 6]].concat();
+        let cases: [(&str, &[u8], &[u8], bool); 6] = [
+            ("-te.LsfxCIvu", b"\x06xxh128", &whole, true),
+            ("-te.LsfxCIvu", b"\x06xxh128", &with_basis, false),
+            ("-te.LsfxCIvu", b"\x03md5", &whole, false),
+            ("-tze.LsfxCIvu", b"\x06xxh128\x04zstd", &whole, false),
+            // A client that cannot choose: md5.
+            ("-te.LsfxC", b"", &whole, false),
+            ("-tze.LsfxC", b"", &whole, false),
+        ];
+        for (options, choice, request, expected) in cases {
+            assert_eq!(is_offered(options, choice, request), expected, "{options} {}", choice.escape_ascii());
         }
     }
 

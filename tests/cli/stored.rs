@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Stdio;
 
 use rusqlite::{Connection, params};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::rig::{Place, STAMP, facts, same};
 
@@ -94,6 +96,16 @@ fn an_export_is_the_tree_and_the_next_one_takes_its_place() {
     let after = [inode("out/big"), inode("out/a/file"), inode("out/a/run.sh")];
     assert_eq!((after[0], after[1]), (before[0], before[1]), "linked from the export before");
     assert_ne!(after[2], before[2]);
+
+    // Files that were one and are two now, and look the same otherwise.
+    let (one, two) = (place.at("tree/a/file"), place.at("tree/linked"));
+    fs::remove_file(&two).unwrap();
+    fs::copy(&one, &two).unwrap();
+    let modified = fs::metadata(&one).unwrap().modified().unwrap();
+    fs::File::open(&two).unwrap().set_modified(modified).unwrap();
+    place.ok(IMPORT);
+    place.ok("export out --channel gentoo --dir node");
+    same(&facts(&place.at("tree")), &facts(&place.at("out")));
 
     // A generation that is not the newest, linked from another export.
     let old = place.json("export old --channel gentoo@1 --link-dest out --checksum --dir node");
@@ -265,4 +277,32 @@ fn a_backup_that_is_damaged_is_refused_or_its_damage_named() {
     place.ok("scrub --dir back");
     place.ok("export out --channel gentoo --dir back");
     same(&facts(&place.at("tree")), &facts(&place.at("out")));
+}
+
+#[test]
+fn an_export_that_is_killed_leaves_a_whole_tree_and_is_gone_on_with() {
+    let place = published();
+    place.ok("export out --channel gentoo --dir node");
+    let old = alone(facts(&place.at("out")));
+    place.write("tree/a/run.sh", "#!/bin/bash\n");
+    place.write("tree/zz", "new");
+    place.ok(IMPORT);
+    let new = alone(facts(&place.at("tree")));
+    for moment in ["new", "new/a", "new/big", "new/zz", "old"] {
+        let mut export = place.command(super::rig::HEADWATER);
+        export.args(["export", "out", "--channel", "gentoo", "--dir", "node"]);
+        let mut export = export.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let path = place.at(".out.headwater").join(moment);
+        while export.try_wait().unwrap().is_none() && fs::symlink_metadata(&path).is_err() {}
+        // `timeout` hands it on to the program.
+        let _ = kill_process(Pid::from_raw(i32::try_from(export.id()).unwrap()).unwrap(), Signal::TERM);
+        let _ = export.wait().unwrap();
+        let found = alone(facts(&place.at("out")));
+        assert!(found == old || found == new, "{moment}");
+    }
+    place.ok("export out --channel gentoo --dir node");
+    same(&facts(&place.at("tree")), &facts(&place.at("out")));
+    let side: Vec<_> =
+        fs::read_dir(place.at(".out.headwater")).unwrap().map(|item| item.unwrap().file_name()).collect();
+    assert_eq!(side.len(), 3, "the lock, the state, the list of files: {side:?}");
 }
