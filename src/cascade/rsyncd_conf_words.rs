@@ -79,9 +79,10 @@ pub(super) fn patterns(value: &str) -> Vec<String> {
 
 /// The rules of `filter`: words again, but a rule's name and its pattern belong together.
 pub(super) fn rules(value: &str) -> Result<Vec<String>, String> {
-    /// Rules in a letter, and those whose name has several; rules that read a file have none.
-    const LETTERS: &str = "-+HSPR";
-    const NAMES: [&str; 6] = ["exclude", "include", "hide", "show", "protect", "risk"];
+    /// Rules in a letter, and those whose name has several. Rules that read a file are not carried over, nor those for one
+    /// side of a transfer, which mean something else in a daemon's list.
+    const LETTERS: &str = "-+";
+    const NAMES: [&str; 2] = ["exclude", "include"];
     let mut found = Vec::new();
     let mut rest = value.trim_start();
     while !rest.is_empty() {
@@ -103,7 +104,7 @@ pub(super) fn rules(value: &str) -> Result<Vec<String>, String> {
             None => (name, ""),
         };
         let known = (letter && kind.len() == 1) || NAMES.contains(&kind);
-        if !known || !modifiers.chars().all(|modifier| "/!Csrpx".contains(modifier)) {
+        if !known || !modifiers.chars().all(|modifier| "/!C".contains(modifier)) {
             return Err(format!(
                 "the rule {head:?} is not one that can be carried over: write its patterns into `exclude`"
             ));
@@ -226,9 +227,21 @@ mod tests {
         check("- /foo  - /bar", &["- /foo", "- /bar"]);
         check("-_/foo +_*/ -_*", &["- /foo", "+ */", "- *"]);
         check("exclude,! */ include_b", &["exclude,! */", "include b"]);
-        check("-! */ H secret clear P x", &["-! */", "H secret", "!", "P x"]);
+        check("-! */ clear -/ x", &["-! */", "!", "-/ x"]);
         check("! - a", &["!", "- a"]);
-        for wrong in ["merge /etc/rules", ". /etc/rules", ": .rules", "dir-merge_.rules", "/foo", "-n x", "bogus x"] {
+        for wrong in [
+            "merge /etc/rules",
+            ". /etc/rules",
+            ": .rules",
+            "dir-merge_.rules",
+            "/foo",
+            "-n x",
+            "bogus x",
+            "H x",
+            "P x",
+            "hide x",
+            "-s x",
+        ] {
             assert!(rules(wrong).is_err(), "{wrong}");
         }
     }

@@ -47,8 +47,8 @@ fn told(report: &BackupReport) -> String {
     );
     if !report.secrets.is_empty() {
         text.push_str(&format!(
-            "\nWARNING  It has the gateway's identity in it: {}.\n         Who can read these can publish in the gateway's name. \
-             Keep the backup where nobody else gets to it.\n",
+            "\nWARNING  It has the gateway's identity in it, and other secrets of the node: {}.\n         \
+             Who can read these can publish in the gateway's name. Keep the backup where nobody else gets to it.\n",
             report.secrets.join(", ")
         ));
     }

@@ -13,6 +13,7 @@ use super::output::print;
 use crate::cascade::{Finding, Source, Surroundings, Topology, Translation, Verdict};
 use crate::control::Refusal;
 use crate::fault::Fault;
+use crate::node::words::WORDS;
 
 /// Longest file that is read: far more than an `rsyncd.conf`, or a file of patterns, has.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -48,7 +49,7 @@ pub(super) fn from_rsyncd(args: &FromRsyncdArgs) -> anyhow::Result<()> {
         }
         None => print(&format!("{}\n{}", commented(&said), translation.topology))?,
     }
-    match Topology::parse(&translation.topology) {
+    match Topology::parse_with(&translation.topology, WORDS) {
         Ok(_) => Ok(()),
         Err(mistakes) => {
             let lines: Vec<String> = mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect();

@@ -37,9 +37,6 @@ const LARGE: &str = "large";
 const APART: [&str; 8] =
     [DATABASE, "headwater.db-wal", "headwater.db-shm", LARGE, "quarantine", "lock", "control.sock", ".identity.new"];
 
-/// Where keys are.
-const IDENTITY: &str = "identity";
-
 /// Directories below one another that are copied.
 const MAX_DEPTH: usize = 16;
 
@@ -58,7 +55,7 @@ pub struct BackupReport {
     pub large: u64,
     /// Large contents that are links.
     pub linked: u64,
-    /// Files with secrets, as paths inside of the backup.
+    /// Files that only their owner may read, keys among them, as paths inside of the backup.
     pub secrets: Vec<String>,
     /// What is not in it and should be, each with the reason.
     pub left_out: Vec<String>,
@@ -201,7 +198,7 @@ impl Work {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(file("read", from)(error)),
         };
-        if path.starts_with(IDENTITY) && mode & 0o077 == 0 {
+        if mode & 0o077 == 0 {
             self.report.secrets.push(name.clone());
         }
         self.report.files += 1;

@@ -82,7 +82,7 @@ pub(super) async fn work(
             Some(answered) = answering.join_next() => waiting.tidy(answered.unwrap_or(Swept::No)),
             ended = scrubs.news() => match ended {
                 Some(ended) => waiting.scrubbed(ended),
-                None => scrubs.attend(background_rate(&front.config.borrow()), front.board.scrub, clock::now()),
+                None => scrubs.attend(front.config.borrow().scrub_rate, front.board.scrub, clock::now()),
             },
             () = stop.cancelled() => break,
         }
@@ -233,11 +233,6 @@ async fn hold(
             Swept::No
         }
     }
-}
-
-/// Bytes a second that a scrub in the background may read; `None`: there is none.
-fn background_rate(config: &Config) -> Option<u64> {
-    config.scrub_rate
 }
 
 fn history(reader: &Reader, channel: &crate::names::ChannelName) -> Result<Vec<Publication>, NodeError> {

@@ -13,9 +13,9 @@ use crate::cascade::{Repository, RepositoryKind};
 use crate::control::{Changes, Compare, ImportOrder, ImportOutcome, ImportReport, Phase, Progress};
 use crate::fetch::{self, Imported, LeaveOut, LeftOut, LeftOutReason, Trust};
 use crate::identity::Identity;
-use crate::names::{ChannelName, Generation};
+use crate::names::{ChannelName, Generation, RepositoryName};
 use crate::portage::stamp;
-use crate::store::{Ingest, Located, NewHead};
+use crate::store::{Ingest, Located, NewHead, Witness};
 use crate::tree::{Head, Kind, Mtime, Snapshot, TreePath, Word};
 
 /// The file that decides what a client does.
@@ -82,11 +82,7 @@ pub(super) fn import(
     publisher.refresh()?;
     let (repository, channels) = publisher.importable(&order.repository)?;
     let previous = publisher.previous(&channels);
-    // It only saves reading; without it every file is read.
-    let witness = publisher.store.witness(&order.repository).unwrap_or_else(|error| {
-        tracing::warn!(repository = %order.repository, %error, "what the last import saw is lost; every file is read");
-        None
-    });
+    let witness = witness(publisher, &order.repository);
     let mut ingest = publisher.store.begin(&order.repository)?;
 
     let imported = fetch::import(
@@ -166,6 +162,14 @@ fn own_files(kind: RepositoryKind) -> Vec<TreePath<'static>> {
         RepositoryKind::Tree => vec![stamp_path()],
         RepositoryKind::Files => Vec::new(),
     }
+}
+
+/// What the last import saw. It only saves reading; without it every file is read.
+fn witness(publisher: &Publisher, repository: &RepositoryName) -> Option<Witness> {
+    publisher.store.witness(repository).unwrap_or_else(|error| {
+        tracing::warn!(%repository, %error, "what the last import saw is lost; every file is read");
+        None
+    })
 }
 
 fn trust(compare: Compare) -> Trust {

@@ -54,4 +54,4 @@ pub mod supervisor;
 mod tasks;
 mod transfer_log;
 pub mod watch;
-mod words;
+pub mod words;

@@ -8,7 +8,7 @@ use crate::cascade::Words;
 use crate::serve;
 
 /// For [`Topology::parse_with`](crate::cascade::Topology::parse_with).
-pub(super) const WORDS: Words = Words { filters, log_format };
+pub const WORDS: Words = Words { filters, log_format };
 
 fn filters(rules: &[String]) -> Result<(), String> {
     serve::module_filters(rules).map(|_| ()).map_err(|error| error.to_string())

@@ -20,8 +20,9 @@ use super::error::ServeError;
 use super::hosts::network_of;
 use super::listener::Shared;
 use super::log_limit::LogLimit;
-use super::pipe::{Bounds, Patience, Pipe};
+use super::pipe::{Patience, Pipe};
 use super::proxy::read_header;
+use super::room::Bounds;
 use crate::fault::Fault;
 use crate::wire::sender::{Sender, SenderConfig};
 

@@ -38,12 +38,22 @@ pub enum ModuleFiltersError {
 /// # Errors
 /// The first thing that cannot be meant.
 pub fn module_filters(rules: &[String]) -> Result<Arc<Filters>, ModuleFiltersError> {
-    let rules: Vec<Vec<u8>> = rules.iter().map(|rule| rule.clone().into_bytes()).collect();
+    let rules: Vec<Vec<u8>> = rules.iter().map(|rule| whole(rule).into_bytes()).collect();
     let filters = Filters::parse(&rules, CvsExclude::No)?;
     if filters.has_merges() {
         return Err(ModuleFiltersError::File);
     }
     Ok(Arc::new(filters))
+}
+
+/// A rule as a daemon means it: what hides a directory hides all below it, whatever an earlier rule shows of that.
+fn whole(rule: &str) -> String {
+    let hides = rule.starts_with('-') || rule.starts_with("exclude");
+    let pattern = rule.rsplit([' ', '_']).next().unwrap_or_default();
+    match hides && pattern.len() > 1 && pattern.ends_with('/') {
+        true => format!("{rule}***"),
+        false => rule.to_owned(),
+    }
 }
 
 impl From<FilterError> for ModuleFiltersError {
@@ -68,14 +78,25 @@ mod tests {
 
     #[test]
     fn the_rules_hide_what_they_say() {
-        let filters = compile(&["+ /a/keep", "- *.part", "- /private/***", "-! */"]).unwrap();
+        let filters = compile(&["+ /a/keep", "- *.part", "- /private/***", "-! /a/"]).unwrap();
         let scope = filters.root_scope(b"").unwrap();
         let hidden = |name: &str, is| filters.excludes(&scope, name.as_bytes(), is);
         assert!(!hidden("a/keep", Is::Other));
         assert!(hidden("a/x.part", Is::Other));
         assert!(hidden("private", Is::Directory) && hidden("private/x", Is::Other));
-        assert!(hidden("a/file", Is::Other) && !hidden("a", Is::Directory));
+        assert!(hidden("b", Is::Other) && !hidden("a", Is::Directory) && !hidden("a/file", Is::Other));
         assert!(compile(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_hidden_directory_hides_what_an_earlier_rule_shows_in_it() {
+        let hides = |rules: &[&str], name: &str| {
+            let filters = compile(rules).unwrap();
+            filters.excludes(&filters.root_scope(b"").unwrap(), name.as_bytes(), Is::Other)
+        };
+        assert!(hides(&["+ a*", "- /b/"], "b/x") && !hides(&["+ a*", "- /b/"], "b/a"));
+        assert!(hides(&["exclude /b/"], "b/x") && hides(&["-_/b/"], "b/x"));
+        assert!(!hides(&["+ /b/"], "b/x") && !hides(&["- /"], "b/x"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::ServeError;
 use super::pace::{Allowed, Bucket, Pace};
-use super::room::{Room, Share};
+use super::room::{Bounds, Share};
 use super::tally::Tally;
 use crate::wire::sender::Sender;
 
@@ -61,17 +61,6 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// A keep-alive is due after so long without a write.
     pub(crate) keepalive: Option<Duration>,
-}
-
-/// How much may wait to be written before no more is read or made.
-#[derive(Clone, Debug)]
-pub(crate) struct Bounds {
-    /// On this connection, in bytes.
-    pub(crate) own: usize,
-    /// On all connections, in bytes.
-    pub(crate) all: usize,
-    /// Where all of them count.
-    pub(crate) room: Room,
 }
 
 pub(crate) struct Pipe {
@@ -134,8 +123,7 @@ impl Pipe {
 
     /// How many bytes may be made before this connection, or all of them, hold too much.
     pub(crate) fn budget(&self) -> usize {
-        let all = self.bounds.all.saturating_sub(self.bounds.room.used());
-        self.bounds.own.min(all).max(super::room::MINIMUM)
+        self.bounds.budget()
     }
 
     /// Says to all what is held here now.
@@ -455,6 +443,7 @@ async fn until(deadline: Option<Instant>) {
 mod tests {
     use tokio::net::TcpListener;
 
+    use super::super::room::Room;
     use super::*;
     use crate::wire::sender::{ModuleTerms, SenderConfig, Step};
 

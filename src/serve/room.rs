@@ -15,6 +15,24 @@ pub(crate) const MINIMUM: usize = 64 << 10;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Room(Arc<AtomicUsize>);
 
+/// How much may wait to be written before no more is read or made.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    /// On one connection, in bytes.
+    pub(crate) own: usize,
+    /// On all connections, in bytes.
+    pub(crate) all: usize,
+    /// Where all of them count.
+    pub(crate) room: Room,
+}
+
+impl Bounds {
+    /// How many bytes may be made in one go.
+    pub(crate) fn budget(&self) -> usize {
+        self.own.min(self.all.saturating_sub(self.room.used())).max(MINIMUM)
+    }
+}
+
 /// What one connection holds of it; given back on drop.
 #[derive(Debug)]
 pub(crate) struct Share {

@@ -243,8 +243,8 @@ fn publish(shop: &mut Shop, generation: u64, text: &str) {
     shop.current = Current { channel, generation, located, pin }.into();
 }
 
-async fn sweep(store: &mut Store) -> u64 {
-    store.sweep(Keep { generations: 1, hours: 0, most: 1 }, 1_000_000).expect("a sweep").dropped.len() as u64
+async fn sweep(store: &mut Store) -> usize {
+    store.sweep(Keep { generations: 1, hours: 0, most: 1 }, 1_000_000).expect("a sweep").dropped.len()
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ pub(crate) fn select(
         read,
         found: Selection::new(snapshot.len()),
         implied: HashSet::new(),
+        vanished: HashSet::new(),
         walked: HashSet::new(),
     };
     match order.names {
@@ -90,6 +91,8 @@ pub(super) struct View<'a, 'r> {
     pub(super) found: Selection,
     /// Directories that were listed because `-R` implies them, by entry and name.
     implied: HashSet<(usize, Vec<u8>)>,
+    /// Directories that would be implied and are missing.
+    vanished: HashSet<String>,
     /// Directories that were listed with all they hold, by entry and name.
     pub(super) walked: HashSet<(usize, Vec<u8>)>,
 }
@@ -216,15 +219,21 @@ impl View<'_, '_> {
         Ok(())
     }
 
-    /// Lists what is missing, so that the client deletes it. Where its directory is missing too there is nothing to list.
+    /// Lists what is missing, so that the client deletes it. Of a path argument whose directory is missing too stock
+    /// lists nothing, of a name from the client it does.
     fn ask_to_delete(&mut self, argument: &Argument, name: &[u8]) -> Result<(), NoList> {
         if self.naming == Naming::Relative {
             for depth in argument.base + 1..argument.components.len() {
                 let above = argument.components.get(..depth).unwrap_or_default();
-                if self.at.resolve(above, Last::Follow).is_err() {
+                if self.at.resolve(above, Last::Follow).is_ok() {
+                    continue;
+                }
+                let (above, module) = (text(above), self.order.module);
+                if self.vanished.insert(above.clone()) {
                     self.found.io_error |= IO_ERROR_VANISHED;
-                    let (above, module) = (text(above), self.order.module);
                     self.found.say(Tag::Warning, format!("file has vanished: \"/{above}\" (in {module})\n"));
+                }
+                if self.order.names.is_none() {
                     return Ok(());
                 }
             }
@@ -303,8 +312,10 @@ impl View<'_, '_> {
     /// Lists the directories that `-R` implies, once a session (protocol 8.10.2).
     fn imply_parents(&mut self, argument: &Argument) -> Result<(), NoList> {
         let mut depths: Vec<usize> = (argument.base + 1..argument.components.len()).collect();
-        if argument.implied_root {
+        if argument.implied_root && self.lists_directories() {
             depths.insert(0, argument.base);
+        } else if argument.implied_root {
+            self.found.say(Tag::Info, "skipping directory .\n".to_owned());
         }
         for depth in depths {
             let components = argument.components.get(..depth).unwrap_or_default();

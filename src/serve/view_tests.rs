@@ -254,6 +254,7 @@ fn relative_names_carry_their_parents_once() {
     check("rR", &[], &["mod/dir/sub/./"], "./! one.o deep/ deep/q");
     check("rR", &[], &["mod/dir/sub/deep/"], "dir/^ dir/sub/^ dir/sub/deep/! dir/sub/deep/q");
     check("R", &[], &["mod/dir/sub"], "{Info skipping directory dir/sub}");
+    check("R", &[], &["mod/./dir/file"], "dir/^ dir/file {Info skipping directory .}");
     check("rR", &["- sub"], &["mod/dir/sub"], "");
     check("rR", &["- dir/"], &["mod/dir/file"], "dir/^ dir/file");
     check("rR", &[], &["mod/dir/no"], "{ErrorXfer link_stat \"dir/no\": No such file or directory (2)}");
@@ -439,6 +440,10 @@ fn what_is_missing_is_listed_for_deletion_where_that_is_asked() {
     check("xR", &[], &["mod/no/x", "mod/top"], "top {Warning file has vanished: \"/no\" (in mod)} io_error 2");
     check("x", &[], &["mod/no/x"], "{ErrorXfer change_dir \"no\": No such file or directory (2)} io_error 1");
     check_wish(Wish { options: "xR", names: Some(&["no", "top"]), ..NOTHING }, "?no top");
+    let vanished = "{Warning file has vanished: \"/dir/no\" (in mod)} io_error 2";
+    let names: &[&str] = &["dir/no/x", "dir/no/y"];
+    let told = format!("dir/^ ?dir/no/x ?dir/no/y {vanished}");
+    check_wish(Wish { options: "xR", names: Some(names), ..NOTHING }, &told);
 }
 
 #[test]

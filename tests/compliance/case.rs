@@ -144,6 +144,7 @@ pub(crate) const CLIENT_FILES: &[(&str, &str)] = &[
     ("names-of-directories", "sub/\nzub\nsub/deeper/.\n"),
     ("names-of-everything", ".\n"),
     ("names-none", ""),
+    ("names-gone", "a\nsame\nsub/kept\n"),
     ("names-that-hide", "main.c\nmain.o\nbuild/out.c\nsrc/keep.o\nsrc/lib/y.o\n"),
     ("names-of-links", "to-file\nto-dir\nto-dir/inside\nto-dir/\n"),
     ("password", "sesame\n"),

@@ -24,7 +24,7 @@ pub(crate) const LOGINS: &[Case] = &[
         .by("mirror-8")
         .ends(&[5]),
     pull("a login without a name", "-ai --password-file=password", "guarded/").ends(&[5]),
-    login("a login with a file of the wrong kind", "-ai --password-file=nothing", "guarded/").ends(&[11]),
+    login("a login with a file of the wrong kind", "-ai --password-file=nothing", "guarded/").ends(&[1]),
     login("a login where none is asked for", "-ai --password-file=password", "hidden/"),
     login("a login with protocol 30", "-ai --password-file=password --protocol=30", "guarded/"),
     login("a login with protocol 31", "-ai --password-file=password --protocol=31", "guarded/"),
@@ -34,7 +34,7 @@ pub(crate) const LOGINS: &[Case] = &[
     login("a login for what is not there", "-ai --password-file=password", "guarded/nothing").ends(&[23]),
     login("a login with a strong digest", "-ai --password-file=password", "strong/"),
     list("a login for a listing", "-r --password-file=password", "guarded/").by("alice"),
-    list("modules that ask for a password are listed", "--no-motd", "").shows("guarded"),
+    list("modules that ask for a password are listed", "", "").shows("guarded"),
     login("a hidden module that asks for a password", "-ai --password-file=password", "guarded-and-hidden/"),
     login("a hidden module and the wrong password", "-ai --password-file=wrong-password", "guarded-and-hidden/")
         .ends(&[5]),

@@ -44,7 +44,8 @@ pub(crate) const ACCESSED: &[Case] = &[
     pull("times of access, twice", "-aiUU", "odd/plain/"),
     pull("times of access with protocol 30", "-aiU --protocol=30", "odd/plain/"),
     pull("times of access with hard links", "-aHiU", "odd/hard/"),
-    list("times of access, listed", "-rU", "odd/plain/"),
+    list("times of access, listed", "-rU", "odd/plain/")
+        .differs("times-of-access", &["< out -rw-r--r-- *", "> out -rw-r--r-- *"]),
 ];
 
 /// Needs nothing new.
