@@ -207,7 +207,7 @@ impl View<'_, '_> {
             return Ok(());
         }
         match why {
-            Absent::Missing if options.has(Flag::DeleteMissingArgs) => return self.ask_to_delete(argument, name),
+            Absent::Missing if options.has(Flag::DeleteMissingArgs) => return self.list_missing(argument, name),
             Absent::Missing if options.has(Flag::IgnoreMissingArgs) => return Ok(()),
             Absent::Missing => {}
             Absent::NotADirectory | Absent::Circle => self.found.io_error |= IO_ERROR_GENERAL,
@@ -221,7 +221,7 @@ impl View<'_, '_> {
 
     /// Lists what is missing, so that the client deletes it. Of a path argument whose directory is missing too stock
     /// lists nothing, of a name from the client it does.
-    fn ask_to_delete(&mut self, argument: &Argument, name: &[u8]) -> Result<(), NoList> {
+    fn list_missing(&mut self, argument: &Argument, name: &[u8]) -> Result<(), NoList> {
         if self.naming == Naming::Relative {
             for depth in argument.base + 1..argument.components.len() {
                 let above = argument.components.get(..depth).unwrap_or_default();

@@ -192,6 +192,24 @@ fn what_is_kept_by_hand_stays_until_it_is_released() {
 }
 
 #[test]
+fn a_node_that_is_told_a_rate_scrubs_in_the_background_and_shows_what_it_found() {
+    let place = Place::with_node();
+    published(&place, 1..=1);
+    assert_eq!(place.json("status --dir node")["scrub"], Value::Null);
+    place.edit("node/headwater.toml", "[scrub]", "[scrub]\nrate = \"1GiB\"");
+    let node = place.run();
+    node.hear("scrubbed");
+    // It is said before it is noted where everybody sees it; an order behind it is answered after that.
+    place.ok("sweep --dry-run --dir node");
+    let scrub = place.json("status --dir node")["scrub"].clone();
+    // The file and its stamp.
+    assert_eq!((&scrub["contents"], &scrub["bytes"], &scrub["bad"]), (&json!(2), &json!(33), &json!(0)));
+    assert!(place.ok("status --dir node").contains("ago: 2 contents, 33 B, all sound"));
+    assert_eq!(node.stop(), Some(0));
+    assert_eq!(place.json("status --dir node")["scrub"], scrub);
+}
+
+#[test]
 fn a_store_of_an_older_release_is_brought_up_to_date_and_one_of_a_newer_is_refused() {
     let place = Place::with_node();
     published(&place, 1..=2);
