@@ -288,6 +288,26 @@ async fn a_content_that_is_asked_for_twice_is_doubted_and_what_is_bad_is_refused
 }
 
 #[tokio::test]
+async fn a_database_that_cannot_be_read_is_told_once_and_not_for_each_file() {
+    let mut daemon = Daemon::start(LIMITS);
+    let mut client = daemon.connect().await;
+    client.open().await;
+    let database = rusqlite::Connection::open(daemon._shop._dir.path().join("headwater.db")).expect("a database");
+    database.execute_batch("ALTER TABLE bytes RENAME TO elsewhere").expect("a table");
+    // All four files at once, so that they are read at once.
+    let asked = [2, 1, 1, 1].map(|step| [[step, 0x00, 0xa0].as_slice(), &[0; 16]].concat());
+    client.data(&asked.concat()).await;
+    for index in 1..=4 {
+        assert_eq!(client.message(NO_SEND).await, [index, 0, 0, 0]);
+    }
+    let bad = daemon.bad.recv().await.expect("news");
+    assert!(bad.reason.starts_with("cannot read contents: no such table"), "{}", bad.reason);
+    assert!(daemon.bad.try_recv().is_err(), "nothing is known of the others");
+    drop(client);
+    daemon.end().await;
+}
+
+#[tokio::test]
 async fn a_connection_keeps_no_more_than_its_own_generation() {
     let daemon = Daemon::start(LIMITS);
     let mut early = daemon.connect().await;
