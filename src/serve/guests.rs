@@ -21,7 +21,7 @@ use super::hosts::network_of;
 use super::listener::Shared;
 use super::log_limit::LogLimit;
 use super::pipe::{Patience, Pipe};
-use super::proxy::read_header;
+use super::proxy::{ProxyError, read_header};
 use super::room::Bounds;
 use crate::fault::Fault;
 use crate::wire::sender::{Sender, SenderConfig};
@@ -32,8 +32,8 @@ const TURNED_AWAY: usize = 128;
 /// How a connection's task ended.
 type Ended = Result<(Id, Result<Visit, ServeError>), JoinError>;
 
-/// A proxy's connection: its socket, and whose it is; `None`: the proxy did not say it as it must, and it is closed.
-type Announced = Option<(TcpStream, SocketAddr)>;
+/// A proxy's connection: its socket, and whose it is; or which proxy did not say it, and why. Then it is closed.
+type Announced = Result<(TcpStream, SocketAddr), (SocketAddr, ProxyError)>;
 
 /// Who a task belongs to.
 struct Guest {
@@ -66,6 +66,8 @@ pub(crate) struct Guests {
 pub(crate) enum Event {
     Left(Ended),
     Announced(Announced),
+    /// A task that waited for a header has failed; its connection is closed.
+    Lost,
     /// A second of the log is over.
     Log,
 }
@@ -91,7 +93,7 @@ impl Guests {
         let due = self.log.due();
         tokio::select! {
             Some(ended) = self.tasks.join_next_with_id() => Event::Left(ended),
-            Some(announced) = self.announcing.join_next() => Event::Announced(announced.ok().flatten()),
+            Some(announced) = self.announcing.join_next() => announced.map_or(Event::Lost, Event::Announced),
             () = async {
                 match due {
                     Some(due) => sleep_until(due).await,
@@ -105,8 +107,16 @@ impl Guests {
     pub(crate) fn take(&mut self, event: Event) {
         match event {
             Event::Left(ended) => self.left(ended),
-            Event::Announced(Some((stream, client))) => self.welcome(stream, client),
-            Event::Announced(None) => self.shared.tally.refuse(),
+            Event::Announced(Ok((stream, client))) => self.welcome(stream, client),
+            // A load balancer that only looks whether somebody listens is no news.
+            Event::Announced(Err((_, ProxyError::Nothing))) => {}
+            Event::Announced(Err((proxy, error))) => {
+                self.shared.tally.refuse();
+                if self.may_log(proxy) {
+                    tracing::warn!(%proxy, %error, "a proxy's connection was closed: it has no PROXY header that can be read");
+                }
+            }
+            Event::Lost => self.shared.tally.refuse(),
             Event::Log => self.flush(),
         }
     }
@@ -266,15 +276,8 @@ fn count_down<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
 /// Waits until a proxy has said whose connection this is.
 async fn announced(mut stream: TcpStream, proxy: SocketAddr, limit: Duration) -> Announced {
     match timeout(limit, read_header(&mut stream)).await {
-        Ok(Ok(client)) => Some((stream, client.unwrap_or(proxy))),
-        Ok(Err(error)) => {
-            // A proxy is configured, so its faults are few and ours to know.
-            tracing::warn!(%proxy, %error, "a proxy's connection was closed: its PROXY header cannot be read");
-            None
-        }
-        Err(_) => {
-            tracing::warn!(%proxy, "a proxy's connection was closed: it sent no PROXY header in time");
-            None
-        }
+        Ok(Ok(client)) => Ok((stream, client.unwrap_or(proxy))),
+        Ok(Err(error)) => Err((proxy, error)),
+        Err(_) => Err((proxy, ProxyError::Late)),
     }
 }

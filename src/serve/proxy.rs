@@ -25,6 +25,10 @@ const MAX_REST: u16 = 4_096;
 pub(crate) enum ProxyError {
     #[error("the connection broke: {0}")]
     Socket(#[from] io::Error),
+    #[error("nothing was said")]
+    Nothing,
+    #[error("it did not come in time")]
+    Late,
     #[error("it is no PROXY header")]
     NoHeader,
     #[error("{0}")]
@@ -38,7 +42,7 @@ type Announced = Option<SocketAddr>;
 pub(crate) async fn read_header(stream: &mut TcpStream) -> Result<Announced, ProxyError> {
     let mut first = [0; 1];
     match stream.peek(&mut first).await? {
-        0 => Err(ProxyError::Socket(io::ErrorKind::UnexpectedEof.into())),
+        0 => Err(ProxyError::Nothing),
         _ if first == *b"P" => parse_line(&read_line(stream).await?),
         _ if first == SIGNATURE[..1] => read_binary(stream).await,
         _ => Err(ProxyError::NoHeader),
@@ -218,6 +222,7 @@ mod tests {
         check(&[b"PROXY ".as_slice(), &[b'x'; 200]].concat(), Err("its line is too long")).await;
         check(b"PROXY UNKNOWN\n", Err("its line does not end in CR LF")).await;
         check(b"@RSYNCD: 31.0\n", Err("it is no PROXY header")).await;
+        assert_eq!(read(b"", 1).await.0, Err("nothing was said".to_owned()));
         check(b"Peculiar\r\n", Err("it is no PROXY header")).await;
         check(&binary(0x21, 0x11, &[1, 2, 3]), Err("its addresses are cut off")).await;
         check(&binary(0x31, 0x11, &[0; 12]), Err("its version or command is unknown")).await;
