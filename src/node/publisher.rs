@@ -180,16 +180,19 @@ impl Publisher {
         let heads: Vec<_> = shown.iter().filter_map(|shown| shown.head.as_ref()).collect();
         let newest: Vec<_> = shown.iter().filter_map(|shown| shown.newest.as_ref()).collect();
         let first = newest.first();
-        // Where that cannot be told, it is as if it were so.
-        let restored = heads.iter().any(|head| self.store.is_as_restored(head).unwrap_or(true));
+        // Clients may have seen later stamps than those of the backup, but none that is later than its restore.
+        let restored = heads.iter().filter_map(|head| self.store.restored_at(head).unwrap_or(Some(i64::MIN))).max();
         Previous {
             current: first.map(|(_, current)| current.located.clone()),
             generations: heads.iter().map(|head| (head.channel.clone(), head.generation)).collect(),
-            // Where a stamp is not known, or clients may have seen later ones than that of the backup, the next one
-            // begins anew, as in a new term.
-            term: heads.iter().map(|head| head.term).max().filter(|_| heads.len() == newest.len() && !restored),
-            stamp: newest.iter().filter_map(|(_, current)| stamp_of(current.located.snapshot())).max(),
-            even: !restored
+            // Where a stamp is not known, the next one begins anew, as in a new term.
+            term: heads
+                .iter()
+                .map(|head| head.term)
+                .max()
+                .filter(|_| heads.len() == newest.len() && restored.is_none()),
+            stamp: newest.iter().filter_map(|(_, current)| stamp_of(current.located.snapshot())).max().max(restored),
+            even: restored.is_none()
                 && newest.len() == channels.len()
                 && newest.iter().all(|(p, _)| Some(p.snapshot) == first.map(|f| f.0.snapshot)),
         }

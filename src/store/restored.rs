@@ -24,11 +24,15 @@ impl Store {
         self.set_state(KEY, text.as_bytes())
     }
 
-    /// Whether a channel shows `head` since the store was restored: nothing was published after it.
-    pub fn is_as_restored(&self, head: &Publication) -> Result<bool, StoreError> {
-        let Some(text) = self.state(KEY)? else { return Ok(false) };
+    /// When the store was restored, if a channel shows `head` since then: nothing was published after it.
+    pub fn restored_at(&self, head: &Publication) -> Result<Option<i64>, StoreError> {
+        let Some(text) = self.state(KEY)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&text);
-        Ok(text.starts_with(TITLE) && text.split_inclusive('\n').any(|known| known == line(head)))
+        let mut lines = text.split_inclusive('\n');
+        let (title, time) = (lines.next(), lines.next());
+        let time = time.and_then(|line| line.strip_prefix("time ")?.trim_end().parse().ok());
+        let is_known = title.is_some_and(|line| line.trim_end() == TITLE) && lines.any(|known| known == line(head));
+        Ok(time.filter(|_| is_known))
     }
 }
 
