@@ -111,7 +111,7 @@ const KEYS: &[Key] = &[
     nothing("opennoatime", Reach::Module, "files are read by `headwater import`, never for a client"),
     module("list"),
     nothing("uid", Reach::Module, USER),
-    nothing("gid", Reach::Module, USER),
+    nothing("gid", Reach::Module, "no file is opened for a client, as with uid"),
     nothing("fakesuper", Reach::Module, RECEIVE),
     module("filter"),
     module("exclude"),

@@ -118,7 +118,8 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
                 if let Some((at, _)) = above {
                     self.report.taken(at, "the paths of the modules begin with it");
                 }
-                self.report.taken(at, format!("to be imported from {directory}"));
+                let kind = if (self.around.is_tree)(&directory) { "an ebuild repository" } else { "plain files" };
+                self.report.taken(at, format!("to be imported from {directory}, as {kind}"));
                 Some(directory)
             }
             Err(why) => {

@@ -154,7 +154,7 @@ mod tests {
              \x20    5  [g] read only = no\n        -> nobody can upload: a client that tries is refused\n\
              \nTaken over:\n\
              \x20    2  motd file = /m\n        -> motd, in headwater.toml\n\
-             \x20    4  [g] path = /srv/g\n        -> to be imported from /srv/g\n\
+             \x20    4  [g] path = /srv/g\n        -> to be imported from /srv/g, as an ebuild repository\n\
              \nWithout a meaning here:\n\
              \x20    1  uid = nobody\n\
              \x20       -> no file is opened for a client; but what this user could not read was not served, so\n\

@@ -292,7 +292,7 @@ async fn a_database_that_cannot_be_read_is_told_once_and_not_for_each_file() {
     let mut daemon = Daemon::start(LIMITS);
     let mut client = daemon.connect().await;
     client.open().await;
-    let database = rusqlite::Connection::open(daemon._shop._dir.path().join("headwater.db")).expect("a database");
+    let database = rusqlite::Connection::open(daemon.shop._dir.path().join("headwater.db")).expect("a database");
     database.execute_batch("ALTER TABLE bytes RENAME TO elsewhere").expect("a table");
     // All four files at once, so that they are read at once.
     let asked = [2, 1, 1, 1].map(|step| [[step, 0x00, 0xa0].as_slice(), &[0; 16]].concat());

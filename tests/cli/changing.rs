@@ -6,7 +6,7 @@ use std::thread::scope;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::gate::Gate;
+use super::rig::relay::Relay;
 use super::rig::{Node, Place};
 
 /// A node that serves a large file, and small ones, in the module `gentoo-portage`.
@@ -55,12 +55,12 @@ impl Way {
 fn a_reload_changes_greeting_modules_and_limits_while_a_transfer_goes_on() {
     for way in [Way::Command, Way::Signal] {
         let (place, node) = served();
-        let gate = Gate::before(node.port, 1 << 20);
+        let relay = Relay::new(node.port, 1 << 20);
         scope(|scope| {
-            let line = format!("-a rsync://127.0.0.1:{}/gentoo-portage/ copy", gate.port);
+            let line = format!("-a rsync://127.0.0.1:{}/gentoo-portage/ copy", relay.port);
             let place = &place;
             let pull = scope.spawn(move || place.rsync(&line));
-            gate.wait();
+            relay.is_paused();
             assert_eq!(place.json("status --dir node")["connections"], 1, "{way:?}");
 
             place.write("node/news", "Fresh water.\n");
@@ -75,7 +75,7 @@ fn a_reload_changes_greeting_modules_and_limits_while_a_transfer_goes_on() {
 
             // The transfer takes the one place that a client may have.
             place.rsync(&node.url("")).expect(5).has(&["@ERROR"]);
-            drop(gate);
+            drop(relay);
             pull.join().unwrap().expect(0);
         });
         assert!(fs::read(place.at("copy/large")).unwrap() == fs::read(place.at("tree/large")).unwrap(), "{way:?}");
@@ -190,15 +190,15 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
 #[test]
 fn a_node_that_is_told_to_stop_finishes_what_it_does() {
     let (place, node) = served();
-    let gate = Gate::before(node.port, 1 << 20);
+    let relay = Relay::new(node.port, 1 << 20);
     scope(|scope| {
-        let line = format!("-a rsync://127.0.0.1:{}/gentoo-portage/ copy", gate.port);
+        let line = format!("-a rsync://127.0.0.1:{}/gentoo-portage/ copy", relay.port);
         let place = &place;
         let pull = scope.spawn(move || place.rsync(&line));
-        gate.wait();
+        relay.is_paused();
         node.signal(Signal::TERM);
         node.hear("stopping: running transfers may finish");
-        drop(gate);
+        drop(relay);
         pull.join().unwrap().expect(0);
     });
     assert_eq!(node.stop(), Some(0));

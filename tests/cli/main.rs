@@ -8,7 +8,6 @@
 
 mod changing;
 mod checking;
-mod gate;
 mod keeping;
 mod making;
 mod mistakes;

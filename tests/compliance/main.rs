@@ -17,6 +17,7 @@ mod cases_links;
 mod cases_sending;
 mod generated;
 mod judge;
+mod large;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod run;

@@ -3,7 +3,7 @@
 use super::edition::{Size, same};
 use super::node::Node;
 use super::place::{Place, Start};
-use super::relay::Relay;
+use super::rig::relay::Relay;
 use super::{client, wait};
 
 /// Before the first file, in the middle of the large ones, and somewhere in between.

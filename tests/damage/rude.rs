@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::edition::{Dice, Lines, Size, noise, same};
 use super::node::Node;
 use super::place::{MODULE, Place, Start};
-use super::relay::Relay;
+use super::rig::relay::Relay;
 use super::session::{Session, recorded};
 use super::{client, wait};
 

@@ -36,14 +36,14 @@ impl Session {
         ends
     }
 
-    /// Where the multiplexed part begins: with the filter rules.
+    /// Where the multiplexed part begins: with the filter rules. A session that ended before has it at its end.
     pub(crate) fn start_of_frames(&self) -> usize {
         let (_, arguments) = self.lines();
-        let mut starts = (arguments..self.bytes.len()).filter(|from| self.frames(*from).is_some());
+        let mut starts = (arguments..=self.bytes.len()).filter(|from| self.frames(*from).is_some());
         starts.next().unwrap_or_else(|| panic!("{}: no frames", self.name))
     }
 
-    /// The end of the module's line, and the end of the arguments.
+    /// The end of the last line (the module's, or that of a login), and the end of the arguments.
     fn lines(&self) -> (usize, usize) {
         let bytes = self.bytes.as_slice();
         let after = |from: usize, mark: &[u8]| {
@@ -51,7 +51,10 @@ impl Session {
             from + mark.len() + at.unwrap_or_else(|| panic!("{}: no {mark:?}", self.name))
         };
         let module = after(after(0, b"\n"), b"\n");
-        (module, after(module, b"\0\0"))
+        let last = if self.name.starts_with("auth-") { after(module, b"\n") } else { module };
+        // Who may not log in says no arguments.
+        let arguments = if last == bytes.len() { last } else { after(last, b"\0\0") };
+        (last, arguments)
     }
 
     /// The ends of the frames from `from` on, if frames fill the rest exactly.

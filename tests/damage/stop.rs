@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::edition::{Lines, Size, same};
 use super::node::Node;
 use super::place::{Place, Start};
-use super::relay::Relay;
+use super::rig::relay::Relay;
 use super::{client, wait};
 
 #[test]

@@ -5,6 +5,8 @@
 //! it. Nothing sleeps: a node is waited for by what it says, for a limited time.
 #![allow(dead_code, reason = "each test program uses its part of it")]
 
+pub(crate) mod relay;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -1,11 +1,12 @@
 //! A relay between a client and a node: lets so many bytes through to the client and then waits, and keeps what the client says.
+//! So a test has a transfer in the middle for as long as it likes. Dropping it lets everything through.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::spawn;
 
-use super::wait::{self, PATIENCE};
+use super::PATIENCE;
 
 /// One read of the relay; also its receive buffer, so that the node feels early that nobody reads.
 const PIECE: usize = 16 << 10;
@@ -21,10 +22,13 @@ struct Gate {
 struct Shared {
     gate: Mutex<Gate>,
     opened: Condvar,
+    passed: Condvar,
     said: Mutex<Vec<u8>>,
 }
 
+/// For one client. Dropping it opens it.
 pub(crate) struct Relay {
+    /// Where the client is to go, on 127.0.0.1.
     pub(crate) port: u16,
     shared: Arc<Shared>,
 }
@@ -51,10 +55,9 @@ impl Relay {
 
     /// Waits until the client has got all that it is allowed.
     pub(crate) fn is_paused(&self) {
-        wait::until("the relay has passed on what it may", || {
-            let gate = self.shared.gate.lock().unwrap();
-            (gate.passed >= gate.allowed).then_some(())
-        });
+        let gate = self.shared.gate.lock().unwrap();
+        let waited = self.shared.passed.wait_timeout_while(gate, PATIENCE, |gate| gate.passed < gate.allowed).unwrap();
+        assert!(!waited.1.timed_out(), "the relay has not passed on what it may");
     }
 
     /// Lets everything through from now on.
@@ -80,6 +83,7 @@ impl Shared {
     fn pass(&self, bytes: usize) {
         let mut gate = self.gate.lock().unwrap();
         gate.passed += bytes;
+        self.passed.notify_all();
         let waited = self.opened.wait_timeout_while(gate, PATIENCE, |gate| gate.passed > gate.allowed);
         drop(waited);
     }
