@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use headwater::cascade::{MAX_MISTAKES, Surroundings, Topology, Translation};
 use headwater::portage::stamp;
+use headwater::serve::{LogFormat, Secrets, lost_line};
 use headwater::tree::{
     ContentId, Document, Entry, Head, Kind, Mode, Mtime, Snapshot, SnapshotBuilder, Term, TreePath, Word, apply_delta,
     delta_text,
@@ -52,6 +53,8 @@ pub(crate) const LAWS: &[(&str, Law)] = &[
     ("stamps", stamps),
     ("topology", topology),
     ("rsyncd_conf", rsyncd_conf),
+    ("secrets", secrets),
+    ("log_format", log_format),
 ];
 
 /// Longest input that a law looks at, where work grows with it: more teaches nothing.
@@ -410,4 +413,32 @@ pub(crate) fn rsyncd_conf(data: &[u8]) {
     assert!(mistakes.is_none(), "{mistakes:?}\n{}", translation.topology);
     assert!(translation.findings.is_sorted_by_key(|finding| finding.line));
     assert!(translation.findings.len() <= 2 * text.lines().count(), "{:?}", translation.findings);
+}
+
+/// A secrets file is read as it is written, or its mistakes are named without repeating it.
+pub(crate) fn secrets(data: &[u8]) {
+    match Secrets::parse(data) {
+        Ok(secrets) => {
+            let lines = data.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+            let written = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
+            let mut users = 0;
+            for line in written {
+                let colon = line.iter().position(|byte| *byte == b':').unwrap();
+                assert_eq!(secrets.password_of(&line[..colon]), Some(&line[colon + 1..]));
+                users += 1;
+            }
+            assert_eq!(secrets.len(), users);
+            assert!(!format!("{secrets:?}").contains('\n'));
+        }
+        Err(mistakes) => assert!(!mistakes.is_empty() && mistakes.is_sorted_by_key(|mistake| mistake.line)),
+    }
+}
+
+/// A form of log lines that can be read gives lines of one line.
+pub(crate) fn log_format(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(form) = LogFormat::parse(text) {
+        assert_eq!(LogFormat::parse(text).as_ref(), Ok(&form));
+        assert!(!lost_line(&form, 3, 1_700_000_000).contains('\n'));
+    }
 }

@@ -87,6 +87,8 @@ pub(crate) fn seeds(law: &str) -> Vec<Vec<u8>> {
         ]),
         "topology" => texts(&[TOPOLOGY]),
         "rsyncd_conf" => texts(&[RSYNCD_CONF]),
+        "secrets" => texts(&["# who may\nalice:sesame\nbob:a:b c\r\n\nmirror-7:x\n"]),
+        "log_format" => texts(&["%o %h [%a] %m (%u) %f %l", "%-50n %8l %07p %'b %%", "json"]),
         law => panic!("there is no law named {law}"),
     }
 }
