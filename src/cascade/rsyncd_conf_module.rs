@@ -4,6 +4,7 @@
 //! carried over the module is closed, to all or to those that the rule was about, and the line says so.
 //! Deliberately absent: channels. Which directory becomes which channel is seen only over all modules.
 
+use super::module_values::AuthUser;
 use super::rsyncd_conf::{Conf, Section};
 use super::rsyncd_conf_report::{Report, Surroundings};
 use super::rsyncd_conf_words::{Host, clean_path, lines_of_patterns, list, patterns, quoted, rules, words};
@@ -241,8 +242,7 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
         let mut lost = Vec::new();
         for word in words(value) {
             let (user, grant) = word.split_once(':').unwrap_or((word, "ro"));
-            let plain = !user.starts_with('@') && !user.is_empty() && user.len() <= 128;
-            let plain = plain && !user.chars().any(|c| c.is_whitespace() || c.is_control());
+            let plain = user.parse::<AuthUser>().is_ok();
             match grant {
                 "ro" if plain => users.push(user.to_owned()),
                 "deny" if plain => users.push(format!("{user}:deny")),
@@ -250,9 +250,7 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
                     lost.push(format!("{word} may read only"));
                     users.push(user.to_owned());
                 }
-                "ro" | "rw" => {
-                    lost.push(format!("{word} is left out: groups and names with blanks are not known here"))
-                }
+                "ro" | "rw" => lost.push(format!("{word} is left out: it is a group, or no name that can log in here")),
                 // Whoever it was to keep out might be let in by a later word.
                 _ => {
                     lost.push(format!("{word} cannot be carried over: nobody is let in by what follows it"));

@@ -231,7 +231,9 @@ impl View<'_, '_> {
                 let (above, module) = (text(above), self.order.module);
                 if self.vanished.insert(above.clone()) {
                     self.found.io_error |= IO_ERROR_VANISHED;
-                    self.found.say(Tag::Warning, format!("file has vanished: \"/{above}\" (in {module})\n"));
+                    // As stock says it: from the module's root on, with a slash only where the names begin further down.
+                    let slash = if argument.base == 0 { "" } else { "/" };
+                    self.found.say(Tag::Warning, format!("file has vanished: \"{slash}{above}\" (in {module})\n"));
                 }
                 if self.order.names.is_none() {
                     return Ok(());

@@ -437,10 +437,10 @@ fn names_from_the_client_are_listed_below_its_path() {
 fn what_is_missing_is_listed_for_deletion_where_that_is_asked() {
     check("x", &[], &["mod/no", "mod/top", "mod/dir/no"], "?no top ?no");
     check("xR", &[], &["mod/dir/no", "mod/dir/sub/no"], "dir/^ ?dir/no dir/sub/^ ?dir/sub/no");
-    check("xR", &[], &["mod/no/x", "mod/top"], "top {Warning file has vanished: \"/no\" (in mod)} io_error 2");
+    check("xR", &[], &["mod/no/x", "mod/top"], "top {Warning file has vanished: \"no\" (in mod)} io_error 2");
     check("x", &[], &["mod/no/x"], "{ErrorXfer change_dir \"no\": No such file or directory (2)} io_error 1");
     check_wish(Wish { options: "xR", names: Some(&["no", "top"]), ..NOTHING }, "?no top");
-    let vanished = "{Warning file has vanished: \"/dir/no\" (in mod)} io_error 2";
+    let vanished = "{Warning file has vanished: \"dir/no\" (in mod)} io_error 2";
     let names: &[&str] = &["dir/no/x", "dir/no/y"];
     let told = format!("dir/^ ?dir/no/x ?dir/no/y {vanished}");
     check_wish(Wish { options: "xR", names: Some(names), ..NOTHING }, &told);

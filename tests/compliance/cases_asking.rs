@@ -135,15 +135,7 @@ pub(crate) const MISSING_NAMES: &[Case] = &[
         "hidden/",
     )
     .over(CopyOf("odd/plain"))
-    .ends(&[0, 23])
-    .differs(
-        "vanished-ways",
-        &[
-            "< err WARNING: parent dir is absent in the file list: nothing/at",
-            "< err file has vanished: *",
-            "> err file has vanished: *",
-        ],
-    ),
+    .ends(&[0, 23]),
     pull("names from a file that are gone are deleted", "-ai --delete-missing-args --files-from=names-gone", "hidden/")
         .over(CopyOf("odd/mix"))
         .ends(&[0, 23]),
