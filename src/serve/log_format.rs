@@ -85,10 +85,10 @@ pub enum LogFormatError {
     /// A percent sign at the end.
     #[error("the format ends in the middle of {0:?}; a percent sign itself is written %%")]
     CutOff(String),
-    /// A field wider than [`MAX_WIDTH`].
+    /// A field wider than 255 characters.
     #[error("{0:?} is wider than {most}", most = MAX_WIDTH)]
     TooWide(String),
-    /// A text longer than [`MAX_FORMAT`].
+    /// A text longer than 4,096 bytes.
     #[error("the format is longer than {most} bytes", most = MAX_FORMAT)]
     TooLong,
     /// A line end or another control character.
