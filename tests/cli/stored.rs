@@ -25,6 +25,11 @@ fn published() -> Place {
     fs::hard_link(place.at("tree/a/file"), place.at("tree/linked")).unwrap();
     fs::hard_link(place.at("tree/a/file"), place.at("tree/z")).unwrap();
     symlink("a/file", place.at("tree/symlink")).unwrap();
+    // Stock clients leave the time of a link alone that was made in the same second.
+    let old = rustix::fs::Timespec { tv_sec: 1_000_000_000, tv_nsec: 5 };
+    let times = rustix::fs::Timestamps { last_access: old, last_modification: old };
+    rustix::fs::utimensat(rustix::fs::CWD, place.at("tree/symlink"), &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+        .unwrap();
     place.write("tree/closed/file", "in a directory that nobody may write to");
     fs::set_permissions(place.at("tree/closed"), fs::Permissions::from_mode(0o555)).unwrap();
     place.ok(IMPORT);
