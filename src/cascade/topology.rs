@@ -76,8 +76,11 @@ pub struct Repository {
     /// The least time between two transfers from a public upstream; none if not written.
     pub min_interval: Option<Duration>,
     /// Names in its root that an import leaves out. If not written: what Gentoo keeps there that is no part of the
-    /// tree (`distfiles`, `local`, `lost+found`, `packages`), and for files `lost+found`.
+    /// tree (`distfiles`, `local`, `lost+found`, `packages`, Portage's quarantine), and for files `lost+found`.
     pub leave_out: Vec<String>,
+    /// Names of directories that an import leaves out wherever they are. If not written: those of version control
+    /// systems in a tree, and none in files.
+    pub leave_out_anywhere: Vec<String>,
 }
 
 /// What a repository is.

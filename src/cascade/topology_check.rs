@@ -255,7 +255,14 @@ parents = ["near", "gw"]
         let docs = topology.repository(&"docs".parse().unwrap()).unwrap();
         assert_eq!((docs.verify, docs.min_interval, docs.upstreams.len()), (Verify::Off, None, 0));
         assert_eq!(docs.leave_out, ["lost+found"]);
-        assert_eq!(topology.repositories[0].leave_out, ["distfiles", "local", "lost+found", "packages"]);
+        assert!(docs.leave_out_anywhere.is_empty());
+        let tree = &topology.repositories[0];
+        let in_root = [".tmp-unverified-download-quarantine", "distfiles", "local", "lost+found", "packages"];
+        assert_eq!(tree.leave_out, in_root);
+        assert_eq!(tree.leave_out_anywhere, ["CVS", "RCS", "SCCS", ".bzr", ".git", ".hg", ".svn"]);
+        let kept = parse(&WHOLE.replacen("kind = \"tree\"", "kind = \"tree\"\nleave_out_anywhere = [\".git\"]", 1));
+        assert_eq!(kept.repositories[0].leave_out_anywhere, [".git"]);
+        assert_eq!(kept.repositories[0].leave_out, in_root);
         let module = &topology.modules[1];
         assert!(module.path.as_path().is_root() && module.list && module.transfer_log && module.comment.is_empty());
         assert_eq!((module.max_connections, module.timeout, &module.nodes), (None, None, &Nodes::All));
@@ -366,7 +373,7 @@ parents = ["near", "gw"]
         check(
             "kind = \"files\"",
             "kind = \"files\"\nleave_out = [\"a/b\"]",
-            &["14:14, repository[2].leave_out[1]: \"a/b\" is no name in the root; write it without a slash"],
+            &["14:14, repository[2].leave_out[1]: \"a/b\" is no name; write it without a slash"],
         );
         check("[[module]]\nname = \"docs\"", "[module.x]\nname = \"docs\"", &["35:9, module[1].x: no such key"]);
     }

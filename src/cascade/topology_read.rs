@@ -20,7 +20,11 @@ use crate::tree::{MAX_COMPONENT_BYTES, MAX_TOPOLOGY_BYTES};
 const MAX_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 
 /// What Gentoo keeps in the root of a tree that is no part of it.
-pub(super) const LEFT_OUT_OF_TREES: [&str; 4] = ["distfiles", "local", "lost+found", "packages"];
+pub(super) const LEFT_OUT_OF_TREES: [&str; 5] =
+    [".tmp-unverified-download-quarantine", "distfiles", "local", "lost+found", "packages"];
+
+/// Where version control systems keep their own, anywhere in a tree.
+const VERSION_CONTROL: [&str; 7] = ["CVS", "RCS", "SCCS", ".bzr", ".git", ".hg", ".svn"];
 
 /// What a file system keeps in its root.
 pub(super) const LEFT_OUT_OF_FILES: [&str; 1] = ["lost+found"];
@@ -149,7 +153,8 @@ fn read_sections(reading: &mut Reading<'_>, root: &Section<'_>) -> Draft {
 }
 
 fn read_repository(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut Draft) -> Option<Repository> {
-    section.allow(reading, &["name", "kind", "upstreams", "keys", "verify", "min_interval", "leave_out"], &[]);
+    let keys = ["name", "kind", "upstreams", "keys", "verify", "min_interval", "leave_out", "leave_out_anywhere"];
+    section.allow(reading, &keys, &[]);
     section.require(reading, "name", "\"gentoo\"");
     section.require(reading, "kind", "\"tree\"");
     let name: Option<Placed<RepositoryName>> = section.word(reading, "name");
@@ -168,11 +173,15 @@ fn read_repository(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut
         reading.mistake(&verify.place, NOT_VERIFIED);
     }
     let min_interval = section.duration(reading, "min_interval", MAX_INTERVAL);
-    let leave_out = read_leave_out(reading, section);
+    let at_root = read_leave_out(reading, section, "leave_out");
+    let anywhere = read_leave_out(reading, section, "leave_out_anywhere");
     let kind = kind?;
-    let default_leave_out: &[&str] = match kind {
-        RepositoryKind::Tree => &LEFT_OUT_OF_TREES,
-        RepositoryKind::Files => &LEFT_OUT_OF_FILES,
+    let (root_default, anywhere_default): (&[&str], &[&str]) = match kind {
+        RepositoryKind::Tree => (&LEFT_OUT_OF_TREES, &VERSION_CONTROL),
+        RepositoryKind::Files => (&LEFT_OUT_OF_FILES, &[]),
+    };
+    let or_default = |names: Option<Vec<String>>, default: &[&str]| {
+        names.unwrap_or_else(|| default.iter().map(|&name| name.to_owned()).collect())
     };
     Some(Repository {
         name: name?.value,
@@ -181,7 +190,8 @@ fn read_repository(reading: &mut Reading<'_>, section: &Section<'_>, draft: &mut
         keys,
         verify: verify.map_or(Verify::Off, |verify| verify.value),
         min_interval,
-        leave_out: leave_out.unwrap_or_else(|| default_leave_out.iter().map(|&name| name.to_owned()).collect()),
+        leave_out: or_default(at_root, root_default),
+        leave_out_anywhere: or_default(anywhere, anywhere_default),
     })
 }
 
@@ -194,8 +204,8 @@ fn read_kind(reading: &mut Reading<'_>, section: &Section<'_>) -> Option<Reposit
     value
 }
 
-fn read_leave_out(reading: &mut Reading<'_>, section: &Section<'_>) -> Option<Vec<String>> {
-    let names = section.texts(reading, "leave_out")?;
+fn read_leave_out(reading: &mut Reading<'_>, section: &Section<'_>, key: &'static str) -> Option<Vec<String>> {
+    let names = section.texts(reading, key)?;
     let mut left_out = Vec::with_capacity(names.len());
     for Placed { value, place } in names {
         let component = value.len() <= MAX_COMPONENT_BYTES
@@ -203,7 +213,7 @@ fn read_leave_out(reading: &mut Reading<'_>, section: &Section<'_>) -> Option<Ve
             && !value.contains('/')
             && !matches!(value, "." | "..");
         if !component {
-            reading.mistake(&place, format!("{value:?} is no name in the root; write it without a slash"));
+            reading.mistake(&place, format!("{value:?} is no name; write it without a slash"));
         }
         left_out.push(value.to_owned());
     }

@@ -2,16 +2,10 @@
 //!
 //! An ebuild repository on a gateway that was one machine's tree before has things in it that are not part of it:
 //! distfiles and packages of old defaults, Portage's quarantine, the clone's own `.git`. They are left out by plain
-//! names, at the root or anywhere, and listed in the report.
+//! names, at the root or anywhere. Which names, the topology says.
 //! Deliberately absent: patterns. What needs a pattern should not be in the directory.
 
 use crate::tree::TreePath;
-
-/// What the root of an ebuild repository may hold that is not part of it.
-const TREE_ROOT: [&str; 5] = ["distfiles", "local", "lost+found", "packages", ".tmp-unverified-download-quarantine"];
-
-/// Where version control systems keep their own.
-const VERSION_CONTROL: [&str; 7] = ["CVS", "RCS", "SCCS", ".bzr", ".git", ".hg", ".svn"];
 
 /// The names that are left out.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -26,12 +20,6 @@ impl LeaveOut {
     /// Takes everything.
     pub fn nothing() -> Self {
         Self::default()
-    }
-
-    /// The default for an ebuild repository.
-    pub fn of_tree() -> Self {
-        let owned = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Self { at_root: owned(&TREE_ROOT), directories: owned(&VERSION_CONTROL) }
     }
 
     /// True if `name` in `directory` is left out.
@@ -53,8 +41,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_leaves_out_what_is_not_part_of_it() {
-        let rules = LeaveOut::of_tree();
+    fn names_are_left_out_in_the_root_or_as_directories_anywhere() {
+        let names = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let rules = LeaveOut { at_root: names(&["distfiles"]), directories: names(&["CVS", ".git"]) };
         let check = |directory: &str, name: &str, is, expected| {
             let directory = TreePath::new(directory.as_bytes()).unwrap();
             assert_eq!(rules.covers(directory, name.as_bytes(), is), expected, "{directory} {name}");

@@ -211,7 +211,9 @@ fn a_tree_is_taken_without_what_is_not_part_of_it() {
     for file in ["distfiles/a", "packages/b", "a/distfiles/c", "a/.git/d", ".git/e", "a/.gitignore", "profiles/f"] {
         place.write(file, file.as_bytes());
     }
-    let tree = With { leave_out: LeaveOut::of_tree(), ..With::default() };
+    let names = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let leave_out = LeaveOut { at_root: names(&["distfiles", "packages"]), directories: names(&[".git"]) };
+    let tree = With { leave_out, ..With::default() };
     let imported = place.import(tree).unwrap();
     let paths = |snapshot: &Snapshot| snapshot.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>();
     let kept = [".", "a", "a/.gitignore", "a/distfiles", "a/distfiles/c", "profiles", "profiles/f"];

@@ -21,9 +21,6 @@ use crate::tree::{Head, Kind, Mtime, Snapshot, TreePath, Word};
 /// The file that decides what a client does.
 const STAMP: &[u8] = b"metadata/timestamp.chk";
 
-/// Where Portage keeps a tree that it has not verified yet, inside the tree that it replaces.
-const QUARANTINE: &[u8] = b".tmp-unverified-download-quarantine";
-
 /// A source may be this far ahead of our clock; beyond it one of the two is wrong.
 const MAX_AHEAD: i64 = 24 * 3600;
 
@@ -184,18 +181,10 @@ pub(super) fn stamp_path() -> TreePath<'static> {
     TreePath::new(STAMP).unwrap_or(TreePath::ROOT)
 }
 
-/// What is not taken of a repository: what its topology names, and of a tree also Portage's own quarantine and version
-/// control.
+/// What is not taken of a repository.
 fn leave_out(repository: &Repository) -> LeaveOut {
-    let mut rules = match repository.kind {
-        RepositoryKind::Tree => LeaveOut::of_tree(),
-        RepositoryKind::Files => LeaveOut::nothing(),
-    };
-    rules.at_root = repository.leave_out.iter().map(|name| name.as_bytes().to_vec()).collect();
-    if repository.kind == RepositoryKind::Tree {
-        rules.at_root.push(QUARANTINE.to_vec());
-    }
-    rules
+    let bytes = |names: &[String]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
+    LeaveOut { at_root: bytes(&repository.leave_out), directories: bytes(&repository.leave_out_anywhere) }
 }
 
 /// The head of the next generation of a channel, not yet signed.
