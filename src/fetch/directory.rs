@@ -67,6 +67,7 @@ pub fn import(order: &ImportOrder<'_>, ingest: &mut Ingest<'_>) -> Result<Import
     let size = |index: usize| walked.entries.get(index).map_or(0, |entry| entry.facts.size);
     let new = plan.read.iter().filter(|file| !file.looks_same);
     ingest.require(new.fold(Need::default(), |need, file| need.and(size(file.index))))?;
+    counter.to_read(plan.read.len());
     let mut failures = read_all(root.as_fd(), &mut walked, &mut plan, ingest, threads, &counter)?;
     if failures.is_empty() {
         failures = moved(root.as_fd(), &walked);

@@ -165,7 +165,7 @@ fn a_directory_becomes_a_snapshot_in_tree_order() {
     let entry = snapshot.entry(snapshot.find(path("a-b")).unwrap()).unwrap();
     assert_eq!(entry.mtime, Mtime::new(1_783_123_201, 0).unwrap());
     assert_eq!(imported.content(path("a/x")), Some(ContentId::of(b"in a")));
-    assert_eq!(imported.progress(), Progress { seen: 9, files_read: 4, bytes_read: 10 + LARGE + 1 });
+    assert_eq!(imported.progress(), Progress { seen: 9, to_read: 4, files_read: 4, bytes_read: 10 + LARGE + 1 });
     let published = place.publish(&imported);
     assert_eq!(published.located.missing().count(), 0);
     let read = place.store.content(&ContentId::of(&vec![5; OVER]), 1 << 30).unwrap().unwrap();

@@ -264,9 +264,10 @@ pub(super) fn stamp_of(snapshot: &Snapshot) -> Option<i64> {
 }
 
 fn told(seen: fetch::Progress) -> Progress {
-    let phase = if seen.files_read == 0 { Phase::List } else { Phase::Read };
-    let done = if seen.files_read == 0 { seen.seen } else { seen.files_read };
-    Progress { phase, done, total: None, bytes: seen.bytes_read }
+    match seen.to_read {
+        0 => Progress { phase: Phase::List, done: seen.seen, total: None, bytes: seen.bytes_read },
+        all => Progress { phase: Phase::Read, done: seen.files_read, total: Some(all), bytes: seen.bytes_read },
+    }
 }
 
 /// What an import found, before it is known whether anything is published.
