@@ -13,13 +13,12 @@ mod measure;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::ensure;
-
 use measure::clients::{Took, rsync, run_all, run_one};
+use measure::copies::Copies;
 use measure::machine;
 use measure::options::Options;
 use measure::server::{Server, import, init_files};
@@ -28,9 +27,6 @@ use measure::table::{Numbers, Table, Target};
 
 /// Longest time for one client, and for a crowd of them.
 const LIMIT: Duration = Duration::from_secs(900);
-
-/// A file system in memory, on most machines.
-const MEMORY: &str = "/dev/shm";
 
 /// Each client of a crowd takes the whole file over so many.
 const SHARE: u64 = 4;
@@ -91,7 +87,8 @@ fn main() -> anyhow::Result<()> {
     let dir = init_files(&stage.work, "node")?;
     let node = Server::headwater(&dir)?;
     run_one(&mut import(&dir, &source), LIMIT)?;
-    let copies = Copies::with_room(&stage, &options)?;
+    let together = options.large / SHARE * u64::try_from(options.large_crowd)?;
+    let copies = Copies::with_room(&stage, options.large.max(together) / 4 * 5)?;
     let mut sides = [Side::new("rsyncd", stock), Side::new("headwater", node)];
     for (file, clients) in [("one", 1), ("crowd", options.large_crowd)] {
         for number in 0..options.warm_up + options.rounds {
@@ -137,36 +134,6 @@ fn print([stock, ours]: &[Side; 2], machine: &str, options: &Options, copies: &P
         copies.display()
     );
     table.print(&sample, machine, &notes)
-}
-
-/// Where clients write to; gone with the program.
-struct Copies(PathBuf);
-
-impl Copies {
-    fn with_room(stage: &Stage, options: &Options) -> anyhow::Result<Copies> {
-        let clients = u64::try_from(options.large_crowd)?;
-        let needed = options.large.max(options.large / SHARE * clients) / 4 * 5;
-        let room = |path: &Path| rustix::fs::statvfs(path).map_or(0, |found| found.f_bavail * found.f_frsize);
-        let memory = Path::new(MEMORY);
-        let root = if room(memory) >= needed && free_memory()? >= needed { memory } else { stage.work.as_path() };
-        ensure!(room(root) >= needed, "{} needs {} MiB of room", root.display(), needed >> 20);
-        Ok(Copies(root.join(format!("headwater-bench-{}", std::process::id()))))
-    }
-}
-
-impl Drop for Copies {
-    fn drop(&mut self) {
-        // What stays lies in memory until somebody removes it; there is nobody to tell.
-        let _ = remove(&self.0);
-    }
-}
-
-/// What the kernel could give without writing anything out.
-fn free_memory() -> anyhow::Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap_or_default();
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap_or_default();
-    Ok(kib << 10)
 }
 
 /// Writes bytes that no compressor and no file system makes smaller (splitmix64).

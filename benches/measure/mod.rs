@@ -5,9 +5,15 @@
 //! started ends with the program.
 
 pub(crate) mod clients;
+pub(crate) mod copies;
+pub(crate) mod health;
+pub(crate) mod ledger;
 pub(crate) mod machine;
 pub(crate) mod options;
 pub(crate) mod proc;
 pub(crate) mod server;
+pub(crate) mod source;
 pub(crate) mod stage;
 pub(crate) mod table;
+pub(crate) mod tally;
+pub(crate) mod visit;

@@ -3,6 +3,8 @@
 //! `cargo bench` gives `--bench` to every program. Without it (`cargo test --benches`) nobody wants to wait for a
 //! measurement, so the program only shows that it works, as with `--quick`.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 
 /// How much is measured.
@@ -24,8 +26,24 @@ pub(crate) struct Options {
     pub(crate) large_crowd: usize,
     /// Files of the samples that are held against each other, the smallest first.
     pub(crate) growth: [u64; 3],
+    /// The long run.
+    pub(crate) soak: Soak,
     /// The one part that is measured; `None`: all.
     pub(crate) only: Option<String>,
+}
+
+/// How long a node is watched, and with what.
+#[derive(Clone, Debug)]
+pub(crate) struct Soak {
+    /// Files of the sample tree.
+    pub(crate) files: u64,
+    pub(crate) length: Duration,
+    /// From one publication to the next, and from one look at the node to the next.
+    pub(crate) pace: Duration,
+    /// Clients that loop.
+    pub(crate) clients: usize,
+    /// Each of them reads all contents of its copy after every so many rounds; after the others it compares size and time.
+    pub(crate) read_every: u64,
 }
 
 const FULL: Options = Options {
@@ -37,6 +55,13 @@ const FULL: Options = Options {
     large: 1 << 30,
     large_crowd: 20,
     growth: [15_000, 150_000, 600_000],
+    soak: Soak {
+        files: 10_000,
+        length: Duration::from_secs(1800),
+        pace: Duration::from_secs(10),
+        clients: 20,
+        read_every: 1,
+    },
     only: None,
 };
 const QUICK: Options = Options {
@@ -48,6 +73,13 @@ const QUICK: Options = Options {
     large: 32 << 20,
     large_crowd: 4,
     growth: [500, 1_000, 2_000],
+    soak: Soak {
+        files: 1_000,
+        length: Duration::from_secs(12),
+        pace: Duration::from_secs(1),
+        clients: 20,
+        read_every: 1,
+    },
     only: None,
 };
 
@@ -65,9 +97,16 @@ impl Options {
             }
             let mut number = || words.next().and_then(|word| word.parse().ok()).context("a number is missing");
             match word.as_str() {
-                "--files" => options.files = number()?,
+                "--files" => {
+                    options.files = number()?;
+                    options.soak.files = options.files;
+                }
+                "--minutes" => options.soak.length = Duration::from_secs(number()?.clamp(1, 1_440) * 60),
+                "--read-every" => options.soak.read_every = number()?.max(1),
                 "--rounds" => options.rounds = usize::try_from(number()?)?.max(1),
-                other => bail!("{other:?} is none of --quick, --files N, --rounds N, --only PART"),
+                other => bail!(
+                    "{other:?} is none of --quick, --files N, --rounds N, --only PART, --minutes N, --read-every N"
+                ),
             }
         }
         Ok(options)

@@ -48,6 +48,35 @@ pub(crate) fn children(pid: u32) -> anyhow::Result<Vec<u32>> {
     Ok(found)
 }
 
+/// The files that a process has open.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OpenFiles {
+    /// Of what a node opens where it first needs one more and then keeps, up to a limit: database files and pipes.
+    pub(crate) pooled: usize,
+    /// All others: sockets, contents, and what was open at the start.
+    pub(crate) others: usize,
+}
+
+/// The files that a process has open.
+pub(crate) fn open_files(pid: u32) -> anyhow::Result<OpenFiles> {
+    let mut open = OpenFiles::default();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // It may be closed since.
+        let Ok(target) = fs::read_link(entry?.path()) else { continue };
+        let target = target.to_string_lossy();
+        match target.starts_with("pipe:") || target.contains("headwater.db") {
+            true => open.pooled += 1,
+            false => open.others += 1,
+        }
+    }
+    Ok(open)
+}
+
+/// How many threads a process has.
+pub(crate) fn threads(pid: u32) -> anyhow::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/task"))?.count())
+}
+
 /// Proportional share of memory, in bytes, of a process and all below it.
 pub(crate) fn pss(pid: u32) -> anyhow::Result<u64> {
     let mut sum = pss_of(pid).with_context(|| format!("read the memory of process {pid}"))?;

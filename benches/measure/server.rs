@@ -12,7 +12,7 @@ use anyhow::{bail, ensure};
 use rustix::process::Signal;
 
 use super::clients::{run_one, signal};
-use super::proc;
+use super::proc::{self, OpenFiles};
 
 /// The module that both serve.
 pub(crate) const MODULE: &str = "gentoo-portage";
@@ -109,6 +109,16 @@ impl Server {
         proc::pss(self.child.id())
     }
 
+    /// Files that it has open now; a node has no children.
+    pub(crate) fn open_files(&self) -> anyhow::Result<OpenFiles> {
+        proc::open_files(self.child.id())
+    }
+
+    /// Threads that it has now.
+    pub(crate) fn threads(&self) -> anyhow::Result<usize> {
+        proc::threads(self.child.id())
+    }
+
     /// Memory once it stands still: after an import a node tidies up.
     pub(crate) fn settled_pss(&self) -> anyhow::Result<u64> {
         let start = Instant::now();
@@ -164,6 +174,17 @@ pub(crate) fn init_files(work: &Path, name: &str) -> anyhow::Result<PathBuf> {
     ensure!(files != text, "the topology has no tree: {text}");
     fs::write(&topology, files)?;
     Ok(dir)
+}
+
+/// Has a node keep so many generations, and none because it is young.
+pub(crate) fn keep_only(dir: &Path, generations: usize) -> anyhow::Result<()> {
+    let config = dir.join("headwater.toml");
+    let text = fs::read_to_string(&config)?;
+    let keep = format!("\n[keep]\ngenerations = {generations}\nhours = 0\n");
+    let kept = text.replace("\n[keep]\n", &keep);
+    ensure!(kept != text, "the configuration has no [keep]: {text}");
+    fs::write(&config, kept)?;
+    Ok(())
 }
 
 /// Has a node publish a tree.
