@@ -2,7 +2,8 @@
 //!
 //! In each round a new node takes the tree in, takes it in again with nothing changed, and publishes it twice more after
 //! some files were changed: once to be timed, and once to see when new connections get the new generation. Then it is
-//! started again. `rsync -a` copies and leaves the writing to the kernel; an import is durable when it is done.
+//! started again. Before that it publishes until it keeps eight generations, and its memory is read with nothing served, and
+//! once more after a client that had everything. `rsync -a` copies and leaves the writing to the kernel; an import is durable when it is done.
 //!
 //!     cargo bench --bench import              150,000 files, 5 rounds: a quarter of an hour
 //!     cargo bench --bench import -- --quick   shows that it works, in seconds
@@ -21,7 +22,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use headwater::store::Reader;
 
-use measure::clients::{rsync, run_one};
+use measure::clients::{PORTAGE, rsync, run_one};
+use measure::health::generations;
 use measure::machine;
 use measure::options::Options;
 use measure::server::{MODULE, Server, import, init};
@@ -33,6 +35,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a node that was left alone may tidy up before its memory is read.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Generations that a node keeps by default, at least.
+const KEPT: usize = 8;
 
 /// Between two looks at what is published: two watchers leave most of two cores to the node.
 const PACE: Duration = Duration::from_millis(1);
@@ -48,6 +53,8 @@ struct Measured {
     first_client: Numbers,
     idle_started: Numbers,
     idle_imported: Numbers,
+    idle_kept: Numbers,
+    idle_served: Numbers,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -70,6 +77,8 @@ fn main() -> anyhow::Result<()> {
         first_client: Numbers::seconds(),
         idle_started: Numbers::bytes(),
         idle_imported: Numbers::bytes(),
+        idle_kept: Numbers::bytes(),
+        idle_served: Numbers::bytes(),
     };
     for number in 0..options.warm_up + options.rounds {
         say(&format!("round {number}"));
@@ -96,6 +105,8 @@ struct Seen {
     first_client: Duration,
     idle_started: u64,
     idle_imported: u64,
+    idle_kept: u64,
+    idle_served: u64,
 }
 
 struct Round<'a> {
@@ -140,9 +151,29 @@ impl Round<'_> {
         settle_disk();
         seen.switch = self.switch(&dir, server.address())?;
         seen.idle_imported = server.settled_pss()?;
+        self.keep(&dir, &server, &mut seen)?;
         drop(server);
         self.start(&dir, &mut seen)?;
         Ok(seen)
+    }
+
+    /// Publishes until so many generations are kept as a node keeps by default, and reads the memory that this takes.
+    fn keep(&self, dir: &Path, server: &Server, seen: &mut Seen) -> anyhow::Result<()> {
+        while generations(dir)? < KEPT {
+            self.change(&format!("kept {}", generations(dir)?))?;
+            self.publish(dir, "Published")?;
+        }
+        seen.idle_kept = server.settled_pss()?;
+        // A copy to which the node's own timestamp is all that is new.
+        let copy = self.stage.work.join("copy");
+        run_one(rsync(&["-a"]).arg(inside(self.source)).arg(&copy), LIMIT)?;
+        let stamp = "metadata/timestamp.chk";
+        run_one(rsync(&["-t"]).arg(format!("{}{stamp}", server.url())).arg(copy.join(stamp)), LIMIT)?;
+        let (_, output) = run_one(rsync(PORTAGE).arg(server.url()).arg(&copy), LIMIT)?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        ensure!(told.contains("files transferred: 0\n"), "something was transferred: {told}");
+        seen.idle_served = server.settled_pss()?;
+        Ok(())
     }
 
     fn publish(&self, dir: &Path, expected: &str) -> anyhow::Result<Duration> {
@@ -302,6 +333,8 @@ impl Measured {
         self.first_client.time(seen.first_client);
         self.idle_started.memory(seen.idle_started);
         self.idle_imported.memory(seen.idle_imported);
+        self.idle_kept.memory(seen.idle_kept);
+        self.idle_served.memory(seen.idle_served);
     }
 
     fn print(&self, machine: &str, options: Options) -> anyhow::Result<()> {
@@ -315,9 +348,12 @@ impl Measured {
         table.row("start, to the end of a client", None, &self.first_client, Target::Below(1.0));
         table.row("idle memory, started", None, &self.idle_started, Target::Below(100e6));
         table.row("idle memory, after imports", None, &self.idle_imported, Target::Below(100e6));
+        let kept = format!("idle memory, {KEPT} generations kept");
+        table.row(&kept, None, &self.idle_kept, Target::Below(150e6));
+        table.row("the same, after a no-op client", None, &self.idle_served, Target::Below(150e6));
         let sample = format!("{} files, {} rounds", options.files, options.rounds);
         let notes = "Imports go through the running node. A client after the start fetches one file.\n\
-                     Idle memory: PSS; a second after the start, and once it stands still after imports.";
+                     Idle memory: PSS; a second after the start, and once it stands still after imports or a client.";
         table.print(&sample, machine, notes)
     }
 }
