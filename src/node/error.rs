@@ -213,6 +213,14 @@ impl NodeError {
         }
     }
 
+    /// Whether it failed because the data directory cannot be written.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            NodeError::Store(error) | NodeError::Import(ImportError::Store(error)) => error.is_read_only(),
+            _ => false,
+        }
+    }
+
     fn todo(&self) -> String {
         match self {
             NodeError::Config(error) => error.todo().to_owned(),
@@ -243,6 +251,14 @@ impl NodeError {
             }
             NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 "name another place, or move it away if nobody needs it".to_owned()
+            }
+            NodeError::Store(error) | NodeError::Import(ImportError::Store(error)) if error.is_broken_database() => {
+                "restore a backup into an empty directory with `headwater restore`; without one, make a new node there and \
+                 import again; and look after the disk"
+                    .to_owned()
+            }
+            error if error.is_read_only() => {
+                "mount it writable, then start the node again; the system's log may say why it is not".to_owned()
             }
             _ => String::new(),
         }

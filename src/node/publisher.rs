@@ -241,8 +241,8 @@ impl Publisher {
             node: self.node.clone(),
             topology: self.topology.clone(),
             channels: self.channels.clone(),
-            bad: self.store.bad()?,
-            kept: self.store.by_hand()?,
+            bad: self.store.bad().or_else(StoreError::or_nothing)?,
+            kept: self.store.by_hand().or_else(StoreError::or_nothing)?,
             scrub: scrubbing::last(&self.store)?,
         })
     }

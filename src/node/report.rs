@@ -13,13 +13,17 @@ use crate::control::{
 };
 use crate::names::{Address, ChannelName, Generation};
 use crate::serve;
-use crate::store::{self, Kept, Publication, Space};
+use crate::store::{self, Kept, Mount, Publication, Space};
 
 /// A tree that is older than this is worth a word: clients warn their users after three days.
 const OLD: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Less free space than this is worth a word.
 const LOW_DISK: u64 = 1 << 30;
+
+/// Said of a data directory that cannot be written.
+pub(super) const READ_ONLY: &str = "the data directory is on a read-only file system: what is published is served, nothing \
+                                    can be changed; mount it writable, then start the node again";
 
 /// Contents set aside that a report names one by one.
 const NAMED: usize = 5;
@@ -110,7 +114,9 @@ fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
     if board.bad.len() > NAMED {
         found.push(format!("and {} more contents are bad", board.bad.len() - NAMED));
     }
-    if space.free < LOW_DISK {
+    if space.mount == Mount::ReadOnly {
+        found.push(READ_ONLY.to_owned());
+    } else if space.free < LOW_DISK {
         found.push(format!("only {} MiB are free for the data directory", space.free >> 20));
     }
     found

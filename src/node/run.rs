@@ -23,11 +23,13 @@ use super::give_back::give_back;
 use super::jobs;
 use super::modules;
 use super::publisher::{Board, Publisher};
+use super::report::READ_ONLY;
 use super::supervisor::{Notifier, Supervisor};
 use super::tasks::Tasks;
 use super::transfer_log;
 use crate::control::{self, Request};
 use crate::serve::{BadContents, Doors, Published, Readers, Serving, Tally, TransferLog, serve};
+use crate::store::Mount;
 
 /// The operators' door, in the data directory.
 const SOCKET: &str = "control.sock";
@@ -76,7 +78,8 @@ pub async fn run(order: RunOrder) -> Result<(), NodeError> {
 pub(super) struct Node {
     doors: Doors,
     addresses: Vec<std::net::SocketAddr>,
-    operators: tokio::net::UnixListener,
+    /// There is none where no socket can be made.
+    operators: Option<tokio::net::UnixListener>,
     desk: Desk,
     serving: Serving,
     lines: mpsc::Receiver<crate::serve::TransferLine>,
@@ -100,7 +103,13 @@ impl Node {
         };
         let addresses = doors.addresses();
         let socket = dir.join(SOCKET);
-        let operators = control::bind(&socket)?;
+        let operators = match publisher.store.mount() {
+            Mount::Writable => Some(control::bind(&socket)?),
+            Mount::ReadOnly => {
+                tracing::warn!("{READ_ONLY}; until then it has no control.sock, and no command reaches it");
+                None
+            }
+        };
         let (published_to, published) = watch::channel(Arc::new(published));
         let (config_to, config) = watch::channel(config);
         let (log, lines) = TransferLog::new(transfer_log::QUEUE);
@@ -162,9 +171,10 @@ impl Node {
             after_drain.cancel();
             Ok(result?)
         });
-        let control_stop = stop.clone();
-        let orders = requests_to.clone();
-        tasks.start("control", async move { Ok(control::serve(operators, orders, control_stop).await?) });
+        if let Some(operators) = operators {
+            let (orders, stop) = (requests_to.clone(), stop.clone());
+            tasks.start("control", async move { Ok(control::serve(operators, orders, stop).await?) });
+        }
         let desk_stop = stop.clone();
         // The writer and its lock outlive all loops: no other node may sweep what a transfer still reads.
         let (keep, kept) = oneshot::channel();

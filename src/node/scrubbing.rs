@@ -18,7 +18,7 @@ use super::publisher::Publisher;
 use super::scrub::scrub;
 use crate::control::{LastScrub, Progress, Reply, ScrubOrder, ScrubReport};
 use crate::serve::BadContent;
-use crate::store::{Reader, Store};
+use crate::store::{Mount, Reader, Store, StoreError};
 
 /// The key of the last scrub in the node's state.
 const KEY: &str = "scrub";
@@ -34,7 +34,7 @@ const EVERY: i64 = 24 * 3600;
 
 /// The last scrub that came to its end; a record that cannot be read is as good as none.
 pub(super) fn last(store: &Store) -> Result<Option<LastScrub>, NodeError> {
-    Ok(store.state(KEY)?.and_then(|value| parse(&String::from_utf8_lossy(&value))))
+    Ok(store.state(KEY).or_else(StoreError::or_nothing)?.and_then(|value| parse(&String::from_utf8_lossy(&value))))
 }
 
 fn parse(text: &str) -> Option<LastScrub> {
@@ -61,7 +61,7 @@ pub(super) fn whole(
     Ok(report)
 }
 
-/// Sets aside what a scrub found bad, and notes when it ended.
+/// Sets aside what a scrub found bad, and notes when it ended; neither where nothing can be written.
 pub(super) fn settle(publisher: &mut Publisher, report: &ScrubReport, now: i64) -> Result<(), NodeError> {
     let news: Vec<BadContent> = report
         .bad
@@ -74,7 +74,12 @@ pub(super) fn settle(publisher: &mut Publisher, report: &ScrubReport, now: i64) 
         .collect();
     let bad = u64::try_from(news.len()).unwrap_or(u64::MAX);
     let ended = LastScrub { ended: now, contents: report.contents, bytes: report.bytes, bad };
-    publisher.store.set_state(KEY, print(&ended).as_bytes())?;
+    if publisher.store.mount() == Mount::ReadOnly {
+        return Ok(());
+    }
+    if let Err(error) = publisher.store.set_state(KEY, print(&ended).as_bytes()) {
+        tracing::error!(%error, "note when the scrub ended");
+    }
     publisher.doubt(&news)
 }
 

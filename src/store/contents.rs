@@ -97,8 +97,10 @@ pub(super) fn record(
 ) -> Result<i64, StoreError> {
     let attempt = "record a content";
     match before {
-        Some(bad) if has_bytes(db, bad.n)? => {
-            forget(db, bad.n)?;
+        // What lies under its number is not even looked at: where the page is damaged, SQLite would fail all that follows
+        // in this transaction.
+        Some(Known { n, home: Home::Row(_), .. }) => {
+            forget(db, n)?;
             record(db, id, size, xxh128, home, None)
         }
         Some(bad) => {
@@ -149,18 +151,6 @@ pub(super) fn get_bytes(db: &Connection, n: i64) -> Result<Option<Vec<u8>>, Stor
         .query_row([n], |row| row.get_ref(0)?.as_blob().map(<[u8]>::to_vec).map_err(Into::into))
         .optional()
         .map_err(sql(attempt))
-}
-
-/// Whether bytes lie under `n`, readable or not.
-fn has_bytes(db: &Connection, n: i64) -> Result<bool, StoreError> {
-    let found = db
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM bytes WHERE n = ?1)")
-        .and_then(|mut statement| statement.query_row([n], |row| row.get(0)))
-        .map_err(sql("look for the bytes of a content"));
-    match found {
-        Err(error) if error.is_damage() => Ok(true),
-        other => other,
-    }
 }
 
 /// Deletes content `n` with its bytes, unless they are bad. Pages that cannot be read cannot be freed: after an error the

@@ -31,7 +31,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The database is of another program.
-    #[error("{path} is an SQLite database, but not of headwater; move it away or name another directory")]
+    #[error(
+        "{path} is an SQLite database, but not of headwater; move it away or name another directory, or restore a backup if it was"
+    )]
     Foreign {
         /// The database.
         path: PathBuf,
@@ -61,6 +63,20 @@ pub enum StoreError {
         found: i64,
         /// The version that this release reads.
         known: i64,
+    },
+    /// Something was to be changed on a read-only file system.
+    #[error(
+        "the data directory {path} is on a read-only file system: what is published is served, nothing can be changed"
+    )]
+    ReadOnly {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// A log on a read-only file system that can only be taken in by writing.
+    #[error("{path} was left behind by a process that died, and a read-only file system does not let it be taken in")]
+    Unfinished {
+        /// The log.
+        path: PathBuf,
     },
     /// A generation that is no longer there was to be kept.
     #[error("{channel} keeps no generation {generation} any more")]
@@ -210,6 +226,39 @@ impl StoreError {
                     matches!(other.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
                 }
             },
+            _ => false,
+        }
+    }
+
+    /// True if the database itself is damaged, so that another import may fail where this one did.
+    pub fn is_broken_database(&self) -> bool {
+        use rusqlite::ErrorCode;
+        match self {
+            Self::Damaged(_) => true,
+            Self::Database { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes what cannot be read because it is damaged for empty: what is not needed to serve keeps nobody from it.
+    pub fn or_nothing<T: Default>(self) -> Result<T, Self> {
+        match self.is_damage() {
+            true => {
+                tracing::error!(error = %self, "the database is damaged: restore a backup");
+                Ok(T::default())
+            }
+            false => Err(self),
+        }
+    }
+
+    /// True if nothing can be written there, whoever noticed.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::ReadOnly { .. } | Self::Unfinished { .. } => true,
+            Self::File { source, .. } => source.kind() == io::ErrorKind::ReadOnlyFilesystem,
+            Self::Database { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly),
             _ => false,
         }
     }

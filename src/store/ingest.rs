@@ -56,8 +56,9 @@ pub struct Ingest<'s> {
 }
 
 impl Store {
-    /// Begins to take contents of `repository` in.
+    /// Begins to take contents of `repository` in. Fails where nothing can be written.
     pub fn begin(&mut self, repository: &RepositoryName) -> Result<Ingest<'_>, StoreError> {
+        self.writable()?;
         let (stored, staged) = (Stored::default(), Vec::new());
         Ok(Ingest { store: self, repository: repository.clone(), staged, stored, pending: 0 })
     }

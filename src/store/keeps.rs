@@ -20,6 +20,7 @@ impl Store {
     /// name, or loses the one that it had, and is kept since it was. Fails if it is gone, if the name stands for another
     /// generation, or if too many are kept.
     pub fn keep(&mut self, generation: &Publication, name: Option<&KeepName>, now: i64) -> Result<(), StoreError> {
+        self.writable()?;
         promise(&self.db, Promise::Durable)?;
         let attempt = "keep a generation";
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;

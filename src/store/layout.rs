@@ -1,7 +1,8 @@
 //! Where things lie in the data directory, and the lock that makes it one process's.
 //!
 //! Every path that the store opens is made here, from the data directory and names of our own, so nothing that a peer
-//! sends becomes part of a path. The lock is an flock: the kernel drops it when its holder dies, however it dies.
+//! sends becomes part of a path. The lock is an flock: the kernel drops it when its holder dies, however it dies. On a
+//! read-only file system nobody writes, so those who read there share it.
 //! Deliberately absent: keys, sockets and distfiles, which belong to others.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -9,13 +10,22 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::io::Errno;
 
 use super::error::{StoreError, file};
 
 /// Longest process number that is read back from the lock.
 const MAX_PID_DIGITS: u64 = 10;
+
+/// How the file system of a data directory is mounted.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Mount {
+    /// It can be written.
+    Writable,
+    /// It cannot, by nobody: by intent, or since the kernel found it damaged.
+    ReadOnly,
+}
 
 /// The paths below one data directory.
 #[derive(Clone, Debug)]
@@ -40,6 +50,20 @@ impl Layout {
         self.root.join("headwater.db-wal")
     }
 
+    /// What readers and the writer share while the database is open.
+    pub(super) fn shared(&self) -> PathBuf {
+        self.root.join("headwater.db-shm")
+    }
+
+    /// How it is mounted at this moment.
+    pub(super) fn mount(&self) -> Mount {
+        match access(&self.root, Access::WRITE_OK) {
+            Err(Errno::ROFS) => Mount::ReadOnly,
+            // That this user may not write there is said by whatever tries.
+            _ => Mount::Writable,
+        }
+    }
+
     pub(super) fn large(&self) -> PathBuf {
         self.root.join("large")
     }
@@ -56,17 +80,21 @@ impl Layout {
         sync_directory(&self.root)
     }
 
-    /// Takes the lock and writes this process's number into it.
-    pub(super) fn lock(&self) -> Result<Lock, StoreError> {
+    /// Takes the lock, and writes this process's number into it where that can be done.
+    pub(super) fn lock(&self, mount: Mount) -> Result<Lock, StoreError> {
         let path = self.root.join("lock");
+        let writes = mount == Mount::Writable;
         let mut lock = OpenOptions::new()
             .read(true)
-            .write(true)
-            .create(true)
+            .write(writes)
+            .create(writes)
             .truncate(false)
             .open(&path)
             .map_err(file("open", &path))?;
-        let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        let locked = match mount {
+            Mount::Writable => flock(&lock, FlockOperation::NonBlockingLockExclusive),
+            Mount::ReadOnly => flock(&lock, FlockOperation::NonBlockingLockShared),
+        };
         if let Err(error) = locked {
             if error != Errno::WOULDBLOCK {
                 return Err(file("lock", &path)(error));
@@ -76,11 +104,13 @@ impl Layout {
             let pid = read.ok().and_then(|_| text.trim().parse().ok());
             return Err(StoreError::Locked { path: self.root.clone(), pid });
         }
-        let pid = std::process::id();
-        lock.set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{pid}"))
-            .map_err(file("write", &path))?;
+        if writes {
+            let pid = std::process::id();
+            lock.set_len(0)
+                .and_then(|()| lock.rewind())
+                .and_then(|()| writeln!(lock, "{pid}"))
+                .map_err(file("write", &path))?;
+        }
         Ok(Lock { _held: lock })
     }
 }

@@ -41,6 +41,7 @@ pub use error::StoreError;
 pub use ingest::{Ingest, NewContent, Stored};
 pub use keeps::MAX_KEEPS;
 pub use large::{Incoming, Landing};
+pub use layout::Mount;
 pub use located::{Located, Place};
 pub use open::{Access, Rejected, Store};
 pub use pins::{Pin, Pins, SweepHold};

@@ -2,7 +2,7 @@
 //!
 //! A `Store` holds the lock and the only connection that writes. It is owned by one thread; everything that reads while
 //! it works has a [`Reader`]. What changes the published state goes through [`Ingest`](super::Ingest) and
-//! [`Staged`](super::Staged).
+//! [`Staged`](super::Staged). On a read-only file system it can be read, and whatever would change it fails.
 //! Deliberately absent: threads and waiting. Every call does its work and returns.
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::error::{StoreError, sql};
 use super::failpoint::{Point, reach};
 use super::large::LargeFiles;
-use super::layout::{Layout, Lock};
+use super::layout::{Layout, Lock, Mount};
 use super::located::{Located, locate};
 use super::pins::Pins;
 use super::publications::{self, Publication};
@@ -57,22 +57,41 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the data directory `dir`, alone. What a process that died left unfinished is cleared away.
+    /// Opens the data directory `dir`, alone. What a process that died left unfinished is cleared away. On a read-only
+    /// file system it is opened all the same, to be read.
     pub fn open(dir: &Path, access: Access) -> Result<Self, StoreError> {
         let layout = Layout::of(dir);
         if access == Access::Existing && !layout.database().exists() {
             return Err(StoreError::NoStore { path: dir.to_owned() });
         }
-        layout.make()?;
-        let lock = layout.lock()?;
-        let db = schema::open_writer(&layout.database())?;
         let large = LargeFiles::at(layout.large());
+        let mount = layout.mount();
+        if mount == Mount::ReadOnly {
+            let (lock, db) = (layout.lock(mount)?, schema::open_reader(&layout)?);
+            return Ok(Self { db, layout, large, pins: Pins::default(), damaged: Vec::new(), _lock: lock });
+        }
+        layout.make()?;
+        let lock = layout.lock(mount)?;
+        let db = schema::open_writer(&layout.database())?;
         large.remove_unfinished()?;
         let store = Self { db, layout, large, pins: Pins::default(), damaged: Vec::new(), _lock: lock };
-        for bad in store.bad()? {
+        for bad in store.bad().or_else(StoreError::or_nothing)? {
             store.remove_bad_file(&bad.id);
         }
         Ok(store)
+    }
+
+    /// How the data directory is mounted at this moment.
+    pub fn mount(&self) -> Mount {
+        self.layout.mount()
+    }
+
+    /// Fails if nothing can be written at this moment, so that no work is begun in vain.
+    pub(super) fn writable(&self) -> Result<(), StoreError> {
+        match self.layout.mount() {
+            Mount::Writable => Ok(()),
+            Mount::ReadOnly => Err(StoreError::ReadOnly { path: self.layout.root().to_owned() }),
+        }
     }
 
     /// A reader of this store, for another thread.

@@ -40,7 +40,7 @@ impl Reader {
         if !layout.database().exists() {
             return Err(StoreError::NoStore { path: dir.to_owned() });
         }
-        let db = schema::open_reader(&layout.database())?;
+        let db = schema::open_reader(&layout)?;
         let large = LargeFiles::at(layout.large());
         Ok(Self { db, layout, large, order: Vec::new() })
     }

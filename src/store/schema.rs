@@ -5,9 +5,12 @@
 //! durable too. That is why contents are staged at NORMAL, and whatever names them is committed at FULL.
 //! No mmap: a failing disk would end the process by SIGBUS instead of an error.
 //! Each version adds to the one before it. The writer brings an older file up to date in one transaction; a file of a
-//! later release is refused, and a reader refuses an older one, since it cannot write.
-//! Deliberately absent: a way back to an older version, and a read-only data directory (`immutable=1`).
+//! later release is refused, and a reader refuses an older one, since it cannot write. On a read-only file system SQLite is
+//! told so (`immutable=1`), since readers would write there, too.
+//! Deliberately absent: a way back to an older version.
 
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::{StoreError, sql};
 use super::failpoint::{Point, reach};
+use super::layout::{Layout, Mount};
 
 /// The version that this release writes: one a step.
 const VERSION: i64 = 2;
@@ -161,10 +165,15 @@ fn bring_up(db: &Connection, found: i64) -> Result<(), StoreError> {
 }
 
 /// Opens the database for reading only. One connection a thread.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_reader(layout: &Layout) -> Result<Connection, StoreError> {
     let attempt = "open the database for reading";
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(sql(attempt))?;
+    let path = &layout.database();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = match access(layout)? {
+        Reading::Beside => Connection::open_with_flags(path, flags),
+        Reading::Alone => Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI),
+    };
+    let db = db.map_err(sql(attempt))?;
     db.busy_timeout(PATIENCE).map_err(sql(attempt))?;
     db.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA cache_size = -2048;")
         .map_err(sql(attempt))?;
@@ -174,6 +183,41 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         0 | VERSION => Ok(db),
         found => Err(StoreError::Older { path: path.to_owned(), found, known: VERSION }),
     }
+}
+
+/// How a database is read.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Reading {
+    /// As what somebody else may write, or has written and not yet moved from the log.
+    Beside,
+    /// As what nobody changes, and as all that there is.
+    Alone,
+}
+
+/// Where nothing can be written, a log that a process left behind is read by what it shared with others; without that it
+/// cannot be, and without the log the database may be torn.
+fn access(layout: &Layout) -> Result<Reading, StoreError> {
+    let shared = layout.shared().exists();
+    if layout.mount() == Mount::Writable || shared {
+        return Ok(Reading::Beside);
+    }
+    match fs::metadata(layout.log()).map_or(0, |log| log.len()) {
+        0 => Ok(Reading::Alone),
+        _ => Err(StoreError::Unfinished { path: layout.log() }),
+    }
+}
+
+/// The name by which SQLite takes a file for one that nobody changes.
+fn immutable(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = "file://".to_owned();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    name + "?immutable=1"
 }
 
 /// Sets what the next commits promise. Not inside of a transaction.

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::contents::{HomeKind, LARGE};
 use super::error::{StoreError, count, file, sql};
-use super::layout::Layout;
+use super::layout::{Layout, Mount};
 
 /// What stays free after anything that the store agrees to: the database's log has to fit in any case.
 pub const RESERVE: u64 = 128 << 20;
@@ -25,6 +25,8 @@ pub struct Space {
     pub total: u64,
     /// What database, log and large contents take.
     pub used: u64,
+    /// How it is mounted.
+    pub mount: Mount,
 }
 
 /// What is about to be written, in bytes. Rows can go to pages that are free inside of the database; files cannot.
@@ -95,9 +97,11 @@ pub(super) fn of(db: &Connection, layout: &Layout) -> Result<Space, StoreError> 
     let large: i64 = db
         .prepare_cached("SELECT coalesce(sum(size), 0) FROM contents WHERE home = ?1")
         .and_then(|mut statement| statement.query_row([HomeKind::Large.number()], |row| row.get(0)))
-        .map_err(sql("sum up the large contents"))?;
+        .map_err(sql("sum up the large contents"))
+        .or_else(StoreError::or_nothing)?;
     let files = length(&layout.database()).saturating_add(length(&layout.log()));
-    Ok(Space { free, total, used: files.saturating_add(count("the size of all large contents", large)?) })
+    let used = files.saturating_add(count("the size of all large contents", large)?);
+    Ok(Space { free, total, used, mount: layout.mount() })
 }
 
 /// The length of a file; 0 if it is not there.

@@ -82,6 +82,7 @@ impl Store {
     /// had. Reads every kept snapshot, so it takes some seconds with many generations. Fails with
     /// [`StoreError::SweepHeld`] while somebody holds everything.
     pub fn sweep(&mut self, keep: Keep, now: i64) -> Result<Swept, StoreError> {
+        self.writable()?;
         let sweeping = self.pins.begin_sweep().ok_or(StoreError::SweepHeld)?;
         self.make_heads_whole()?;
         let choice = self.drop_generations(keep, now, &sweeping)?;
