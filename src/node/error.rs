@@ -252,6 +252,11 @@ impl NodeError {
             NodeError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 "name another place, or move it away if nobody needs it".to_owned()
             }
+            NodeError::Import(ImportError::Source { .. } | ImportError::Failed { .. }) => {
+                "mend what is named, which the user of the node must be able to read, then import again; what is published \
+                 stays"
+                    .to_owned()
+            }
             NodeError::Store(error) | NodeError::Import(ImportError::Store(error)) if error.is_broken_database() => {
                 "restore a backup into an empty directory with `headwater restore`; without one, make a new node there and \
                  import again; and look after the disk"

@@ -18,6 +18,9 @@ use crate::store::{self, Kept, Mount, Publication, Space};
 /// A tree that is older than this is worth a word: clients warn their users after three days.
 const OLD: Duration = Duration::from_secs(3 * 24 * 3600);
 
+/// Clocks are set by so many seconds now and then, and nobody needs to know.
+const CLOCK_SLACK: i64 = 5 * 60;
+
 /// Less free space than this is worth a word.
 const LOW_DISK: u64 = 1 << 30;
 
@@ -97,6 +100,14 @@ fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
                 if age > OLD {
                     let days = age.as_secs() / 86_400;
                     found.push(format!("{} was last published {days} days ago", shown.channel));
+                }
+                let ahead = publication.time.saturating_sub(now);
+                if ahead > CLOCK_SLACK {
+                    let minutes = ahead / 60;
+                    found.push(format!(
+                        "{} was published {minutes} min after what this machine's clock says: set the clock right",
+                        shown.channel
+                    ));
                 }
                 let missing = current.located.missing().count();
                 if missing > 0 {

@@ -5,7 +5,7 @@
 //! unhashed; a second one for the same file is checked against the content id first, and what is bad is
 //! refused by name. Files over the store's limit are the business of `large`.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::listing::Index;
 use super::part::Part;
 use super::published::Current;
 use super::view::shown;
-use crate::store::{Home, Place, Row};
+use crate::store::{Home, Place, Row, StoreError};
 use crate::tree::{ContentId, Entry, Kind};
 use crate::wire::sender::{Attempt, NoSend, Outcome, Request, Sender};
 
@@ -169,18 +169,18 @@ impl Job {
                 Home::Large => None,
             })
             .collect();
-        let (found, failure) = read_rows(&rows, kit);
-        for (at, (wanted, range)) in batch.into_iter().zip(found).enumerate() {
+        for (wanted, read) in batch.into_iter().zip(read_rows(&rows, kit)) {
             let (request, entry) = (&wanted.request, wanted.entry);
-            match (wanted.place, range.and_then(|range| kit.arena.get(range)), &failure) {
-                (Some(place), Some(bytes), _) => self.whole(wanted, place, bytes, done),
-                (Some(Place { home: Home::Large, xxh128 }), None, _) => {
+            let bytes = read.map(|range| range.and_then(|range| kit.arena.get(range)));
+            match (wanted.place, bytes) {
+                (Some(place), Ok(Some(bytes))) => self.whole(wanted, place, bytes, done),
+                (Some(Place { home: Home::Large, xxh128 }), _) => {
                     self.start_large(wanted, xxh128, &kit.reader, done);
                 }
-                // One content at most is the reason; nothing is known of the others.
-                (Some(_), None, Some(failure)) if failure.suspect != Some(at) => self.no_send(request, entry),
-                (Some(_), None, Some(failure)) => self.refuse(request, entry, &failure.reason, done),
-                (_, None, _) | (None, _, _) => self.refuse(request, entry, "it is not in the store", done),
+                (Some(_), Err(Failure::Damaged(reason))) => self.refuse(request, entry, &reason, done),
+                // Nothing is known of the content itself.
+                (Some(_), Err(Failure::OutOfReach)) => self.no_send(request, entry),
+                (Some(_), Ok(None)) | (None, _) => self.refuse(request, entry, "it is not in the store", done),
             }
         }
     }
@@ -257,33 +257,48 @@ impl Job {
     }
 }
 
-/// A read of the database that went wrong before it was done.
-struct Failure {
-    reason: String,
-    /// Which of the wanted contents was to come next.
-    suspect: Option<usize>,
+/// Why a content could not be read.
+enum Failure {
+    /// It lies where the database is damaged.
+    Damaged(String),
+    /// The database could not be asked at this moment.
+    OutOfReach,
 }
 
-/// Reads rows into the arena and tells where each one lies; `None` where there is no such row, or where it was not read
-/// because of the failure that is told.
-fn read_rows(rows: &[Option<Row>], kit: &mut Kit) -> (Vec<Option<Range<usize>>>, Option<Failure>) {
+/// Where in the arena a content lies; nowhere, if there is no such row.
+type Found = Result<Option<Range<usize>>, Failure>;
+
+/// Reads rows into the arena. If not all of them can be read, each of the rest is read for itself, so that damage costs what
+/// lies there and nothing beside it.
+fn read_rows(rows: &[Option<Row>], kit: &mut Kit) -> Vec<Found> {
     kit.arena.clear();
     let mut found = vec![None; rows.len()];
-    let (at, wanted): (Vec<usize>, Vec<Row>) =
-        rows.iter().enumerate().filter_map(|(at, row)| row.map(|row| (at, row))).unzip();
+    let wanted: Vec<(usize, Row)> = rows.iter().enumerate().filter_map(|(at, row)| row.map(|row| (at, row))).collect();
+    let mut failures = HashMap::new();
+    if let Err(error) = read_into(&wanted, kit, &mut found) {
+        tracing::error!(%error, "read contents");
+        for one in wanted {
+            let is_there = found.get(one.0).is_some_and(Option::is_some);
+            if !is_there && let Err(error) = read_into(&[one], kit, &mut found) {
+                failures.insert(
+                    one.0,
+                    if error.is_damage() { Failure::Damaged(error.to_string()) } else { Failure::OutOfReach },
+                );
+            }
+        }
+    }
+    found.into_iter().enumerate().map(|(at, range)| failures.remove(&at).map_or(Ok(range), Err)).collect()
+}
+
+fn read_into(wanted: &[(usize, Row)], kit: &mut Kit, found: &mut [Option<Range<usize>>]) -> Result<(), StoreError> {
     let Kit { reader, arena } = kit;
-    let read = reader.read(&wanted, &mut |index, bytes| {
+    let rows: Vec<Row> = wanted.iter().map(|(_, row)| *row).collect();
+    let read = reader.read(&rows, &mut |index, bytes| {
         let start = arena.len();
         arena.extend_from_slice(bytes);
-        if let Some(slot) = at.get(index).and_then(|at| found.get_mut(*at)) {
+        if let Some(slot) = wanted.get(index).and_then(|(at, _)| found.get_mut(*at)) {
             *slot = Some(start..arena.len());
         }
     });
-    let failure = read.err().map(|error| {
-        tracing::error!(%error, "read contents");
-        // They are read in the order of their numbers.
-        let unread = at.iter().copied().filter(|at| found.get(*at).is_some_and(Option::is_none));
-        Failure { reason: error.to_string(), suspect: unread.min_by_key(|at| rows.get(*at).copied().flatten()) }
-    });
-    (found, failure)
+    read.map(drop)
 }

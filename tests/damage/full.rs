@@ -1,82 +1,16 @@
 //! A disk without room: what does not fit is refused with numbers, what was published is served on.
 //!
-//! The disk is a small tmpfs in a mount namespace of its own, which ends with the process that holds it; the program runs
-//! in there, the test looks at it through `/proc/PID/root`. Where the system permits no such namespace, the tests say so and end; they do
-//! not take any other failure for that.
+//! What is written before the disk is full stays as it is, and what was refused fits once there is room again.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write, stderr};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::fs;
 
 use rustix::process::Signal;
 
 use super::client;
+use super::disk::{Disk, place_on};
 use super::edition::{self, LARGE, Size, noise, same};
 use super::node::Node;
-use super::place::{Place, Start};
 use super::{bad, wait};
-
-/// A small file system.
-struct Disk {
-    holder: Child,
-    path: PathBuf,
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // The namespace and the file system end with it.
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
-    }
-}
-
-impl Disk {
-    /// A disk of so many MiB; `None` where that is not permitted.
-    fn new(mebibytes: u32) -> Option<Self> {
-        let script = format!("mount -t tmpfs -o size={mebibytes}m,mode=0700 none /mnt && echo ready && exec cat");
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
-        // Its input is ours: should we vanish, it ends.
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut holder = command.spawn().expect("unshare is on PATH");
-        let mut said = String::new();
-        BufReader::new(holder.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
-        if said == "ready\n" {
-            let path = PathBuf::from(format!("/proc/{}/root/mnt", holder.id()));
-            return Some(Self { holder, path });
-        }
-        let output = wait::output(holder, "unshare");
-        let why = client::text(&output);
-        let forbidden =
-            ["Operation not permitted", "permission denied", "Permission denied", "No space left on device"];
-        assert!(forbidden.iter().any(|words| why.contains(words)), "a small file system: {why}");
-        // Past the harness, which shows nothing of tests that pass.
-        let said = format!("skipped: this system permits no mount namespace: {why}\n");
-        stderr().write_all(said.as_bytes()).unwrap();
-        None
-    }
-
-    /// Takes all the room that is left.
-    fn fill(&self) {
-        let mut file = File::create(self.path.join("filler")).unwrap();
-        let piece = vec![0; 64 << 10];
-        while file.write_all(&piece).is_ok() {}
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.path.join("filler")).unwrap();
-    }
-}
-
-/// A node whose data directory is on that disk, with edition 1 published.
-fn place_on(disk: &Disk) -> (Place, edition::Lines) {
-    let mut place = Place::new(Start::Empty);
-    place.move_data(disk.holder.id(), Path::new("/mnt/data"));
-    let (source, tree) = place.source(Size::Small, 1);
-    assert_eq!(place.import(&source), Some(1));
-    (place, tree)
-}
 
 #[test]
 fn an_import_that_does_not_fit_is_refused_with_numbers_before_it_begins() {

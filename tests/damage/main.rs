@@ -15,16 +15,23 @@
 mod bad;
 mod change;
 mod client;
+mod clock;
+mod config;
 mod crowd;
+mod database;
+mod disk;
 mod edition;
 mod full;
 mod kill;
 mod node;
 mod place;
+mod read_only;
 mod records;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod rude;
+mod scrub;
 mod session;
+mod source;
 mod stop;
 mod wait;

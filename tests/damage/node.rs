@@ -29,6 +29,12 @@ impl Drop for Node<'_> {
     }
 }
 
+/// The port in the line that says where a node serves.
+fn port(line: &str) -> Option<u16> {
+    let (_, addresses) = line.split_once(": serving rsync=[")?;
+    Some(addresses.split(']').next()?.parse::<SocketAddr>().ok()?.port())
+}
+
 impl<'p> Node<'p> {
     /// Starts a node, and comes back when it serves.
     #[track_caller]
@@ -39,20 +45,29 @@ impl<'p> Node<'p> {
     /// As [`Node::start`], with something in the environment.
     #[track_caller]
     pub(crate) fn start_with(place: &'p Place, environment: &[(&str, &str)]) -> Self {
+        Self::try_start(place, environment).unwrap_or_else(|ended| panic!("the node has ended: {ended:?}"))
+    }
+
+    /// Starts a node; gives how it ended and what it said if it does not come to serve.
+    #[track_caller]
+    pub(crate) fn try_start(place: &'p Place, environment: &[(&str, &str)]) -> Result<Self, (Option<i32>, String)> {
         let mut child = place.start(&["run"], environment);
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
         let keep = log.clone();
         // Reads to the end, so that the node never waits for us.
-        spawn(move || lines.map_while(Result::ok).for_each(|line| keep.lock().unwrap().push(line)));
+        let reading = spawn(move || lines.map_while(Result::ok).for_each(|line| keep.lock().unwrap().push(line)));
         let mut node = Self { place, child, log, port: 0 };
-        wait::until("the node serves", || {
-            assert_eq!(node.child.try_wait().unwrap(), None, "the node has ended: {:?}", node.log());
-            node.said(": serving ")
+        let ended = wait::until("the node serves", || {
+            let ended = node.child.try_wait().unwrap();
+            node.said(": serving ").map(|()| None).or(ended.map(Some))
         });
-        let address = node.status()["listeners"][0]["address"].as_str().unwrap().parse::<SocketAddr>().unwrap();
-        node.port = address.port();
-        node
+        if let Some(ended) = ended {
+            reading.join().unwrap();
+            return Err((ended.code(), node.log().join("\n")));
+        }
+        node.port = node.log().iter().find_map(|line| port(line)).expect("it says where it serves");
+        Ok(node)
     }
 
     pub(crate) fn id(&self) -> u32 {
