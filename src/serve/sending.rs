@@ -177,9 +177,8 @@ impl Job {
                 (Some(Place { home: Home::Large, xxh128 }), _) => {
                     self.start_large(wanted, xxh128, &kit.reader, done);
                 }
-                (Some(_), Err(Failure::Damaged(reason))) => self.refuse(request, entry, &reason, done),
-                // Nothing is known of the content itself.
-                (Some(_), Err(Failure::OutOfReach)) => self.no_send(request, entry),
+                (Some(_), Err(Failure::Suspect(reason))) => self.refuse(request, entry, &reason, done),
+                (Some(_), Err(Failure::Unknown)) => self.no_send(request, entry),
                 (Some(_), Ok(None)) | (None, _) => self.refuse(request, entry, "it is not in the store", done),
             }
         }
@@ -257,34 +256,39 @@ impl Job {
     }
 }
 
-/// Why a content could not be read.
+/// What a read of the database that failed says of a content.
 enum Failure {
-    /// It lies where the database is damaged.
-    Damaged(String),
-    /// The database could not be asked at this moment.
-    OutOfReach,
+    /// It may be the reason.
+    Suspect(String),
+    /// Nothing.
+    Unknown,
 }
 
 /// Where in the arena a content lies; nowhere, if there is no such row.
 type Found = Result<Option<Range<usize>>, Failure>;
 
-/// Reads rows into the arena. If not all of them can be read, each of the rest is read for itself, so that damage costs what
-/// lies there and nothing beside it.
+/// Reads rows into the arena. Where the database is damaged each of the rest is read for itself, so that it costs what lies
+/// there and nothing beside it. Where it cannot be asked at all nobody waits for each.
 fn read_rows(rows: &[Option<Row>], kit: &mut Kit) -> Vec<Found> {
     kit.arena.clear();
     let mut found = vec![None; rows.len()];
-    let wanted: Vec<(usize, Row)> = rows.iter().enumerate().filter_map(|(at, row)| row.map(|row| (at, row))).collect();
+    let mut wanted: Vec<(usize, Row)> =
+        rows.iter().enumerate().filter_map(|(at, row)| row.map(|row| (at, row))).collect();
     let mut failures = HashMap::new();
     if let Err(error) = read_into(&wanted, kit, &mut found) {
         tracing::error!(%error, "read contents");
+        wanted.retain(|(at, _)| found.get(*at).is_some_and(Option::is_none));
+        let mut answers = true;
         for one in wanted {
-            let is_there = found.get(one.0).is_some_and(Option::is_some);
-            if !is_there && let Err(error) = read_into(&[one], kit, &mut found) {
-                failures.insert(
-                    one.0,
-                    if error.is_damage() { Failure::Damaged(error.to_string()) } else { Failure::OutOfReach },
-                );
-            }
+            let failure = match answers.then(|| read_into(&[one], kit, &mut found)) {
+                Some(Ok(())) => continue,
+                Some(Err(error)) => {
+                    answers = error.is_damage();
+                    Failure::Suspect(error.to_string())
+                }
+                None => Failure::Unknown,
+            };
+            failures.insert(one.0, failure);
         }
     }
     found.into_iter().enumerate().map(|(at, range)| failures.remove(&at).map_or(Ok(range), Err)).collect()
