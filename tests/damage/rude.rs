@@ -3,8 +3,10 @@
 //! Each test besieges a node of its own while well-behaved clients pull from it. Afterwards no connection is left, the node
 //! has not grown beyond what its limits allow, and its log knows of no failure on its own side.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::scope;
 use std::time::{Duration, Instant};
@@ -54,8 +56,23 @@ fn besiege(node: &Node<'_>, tree: &Lines, growth: u64, attack: impl FnOnce() + S
 /// A node with one small tree, whose limits suit impatient tests.
 fn node(place: &Place) -> (Node<'_>, Lines) {
     place.limit("idle = \"10s\"\nhandshake = \"2s\"\nconnections = 400\nper_client = 400");
+    ask_for_logins(place);
     let (_, tree) = place.source(Size::Small, 1);
     (Node::start(place), tree)
+}
+
+/// Gives the recorded logins the module that they ask for, so that they come to the question of who they are.
+fn ask_for_logins(place: &Place) {
+    let add = |file: &str, before: &str, after: &str| {
+        let path = place.data.join(file);
+        fs::write(&path, format!("{before}{}{after}", fs::read_to_string(&path).unwrap())).unwrap();
+    };
+    let module = "\n[[module]]\nname = \"vecauth\"\nchannel = \"tree/full\"\nauth_users = [\"joe\"]\n";
+    add("topology.toml", "", module);
+    add("headwater.toml", "secrets = \"users\"\n", "");
+    let users = place.data.join("users");
+    fs::write(&users, "joe:secret\n").unwrap();
+    fs::set_permissions(&users, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// What a stock client says that pulls the tree of this node.
@@ -107,6 +124,14 @@ fn clients_that_cut_the_connection_at_any_message_harm_nobody() {
             }
         }
     });
+    // The recorded logins did come to the question, and not to a module that is not there.
+    let login = sessions.iter().find(|session| session.name.starts_with("auth-")).expect("a recorded login");
+    let mut stream = node.connect();
+    say(&mut stream, &login.bytes);
+    let mut heard = Vec::new();
+    let _ = stream.read_to_end(&mut heard);
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.contains("@RSYNCD: AUTHREQD ") && heard.contains("auth failed"), "{heard}");
 }
 
 #[test]
