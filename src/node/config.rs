@@ -77,7 +77,7 @@ pub struct Limits {
     pub memory: u64,
     /// Bytes that wait for the network on one connection.
     pub buffer: u64,
-    /// Bytes that wait for the network on all of them.
+    /// Bytes that wait for the network on all of them, and of what clients have sent and is not done.
     pub buffers: u64,
     /// A connection on which nothing moves for so long is closed.
     pub idle: Duration,

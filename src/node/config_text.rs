@@ -85,7 +85,8 @@ name = "{name}"
 # A client that has not said what it wants after so long is sent away.
 # handshake = "1m"
 
-# Bytes that wait for the network: on one connection, and on all together.
+# Bytes that wait for the network: on one connection; and on all together, which may be half of it, with what clients
+# have sent and is not done.
 # buffer = "1MiB"
 # buffers = "256MiB"
 

@@ -43,6 +43,7 @@ mod part;
 mod pipe;
 mod proxy;
 mod published;
+mod queue;
 mod resolve;
 mod room;
 mod secrets;

@@ -1,18 +1,18 @@
 //! The socket of one connection: what is to be written, how long one waits, how fast one may go.
 //!
-//! Output is a queue of byte chunks, most of them shared with other connections, written with vectored
-//! writes. Reading and making stop while much output is queued here, or on all connections together, so what a client can
-//! make us hold is bounded from both sides. Patience is counted in progress: bytes that arrive, or bytes of substance that leave;
-//! keep-alives are no progress, so a client that vanished is noticed (protocol 11.1). It runs only while the
-//! client owes something: it is to send, or to read what is queued; never while it waits for us.
+//! Output is a queue, written with vectored writes. Reading and making stop while much output is queued here, or on all
+//! connections together, so what a client can make us hold is bounded from both sides; what it sends and we must keep
+//! is counted here after every step of the protocol machine, which is told how much that may be. Patience is counted in
+//! progress: bytes that arrive, or bytes of substance that leave; keep-alives are no progress, so a client that vanished
+//! is noticed (protocol 11.1). It runs only while the client owes something: it is to send, or to read what is queued;
+//! never while it waits for us.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
@@ -20,21 +20,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::ServeError;
 use super::pace::{Allowed, Bucket, Pace};
-use super::room::{Bounds, Share};
+use super::queue::{Queue, Written};
+use super::room::Bounds;
 use super::tally::Tally;
 use crate::wire::sender::Sender;
 
-/// What a queued chunk takes beside its bytes, so that a queue of tiny ones is bounded too.
-const CHUNK_OVERHEAD: usize = 128;
-
-/// A chunk below this that has to wait is copied to its own size: it may lie in an allocation much larger than itself.
-const COPY_BELOW: usize = 64 << 10;
-
 /// One read.
 const READ_BYTES: usize = 16 << 10;
-
-/// Chunks in one vectored write.
-const SLICES: usize = 32;
 
 /// How long a client that was told the last word may go on talking (protocol 2.12).
 const DRAIN: Duration = Duration::from_secs(2);
@@ -67,14 +59,7 @@ pub(crate) struct Pipe {
     stream: TcpStream,
     client: SocketAddr,
     tally: Tally,
-    output: VecDeque<Bytes>,
-    queued: usize,
-    /// How many of the queued bytes belong to a list that connections share.
-    lent: usize,
-    bounds: Bounds,
-    share: Share,
-    /// How many bytes at the front of the output are a keep-alive.
-    hollow: usize,
+    output: Queue,
     buffer: Box<[u8]>,
     pub(crate) patience: Patience,
     pace: Pace,
@@ -86,17 +71,11 @@ pub(crate) struct Pipe {
 impl Pipe {
     pub(crate) fn new(stream: TcpStream, client: SocketAddr, tally: Tally, patience: Patience, bounds: Bounds) -> Pipe {
         let now = Instant::now();
-        let share = bounds.room.share();
         Pipe {
             stream,
             client,
             tally,
-            output: VecDeque::new(),
-            queued: 0,
-            lent: 0,
-            bounds,
-            share,
-            hollow: 0,
+            output: Queue::new(bounds.share()),
             buffer: vec![0; READ_BYTES].into(),
             patience,
             pace: Pace::default(),
@@ -113,22 +92,17 @@ impl Pipe {
 
     /// Whether so much waits to be written that nothing more should be made.
     pub(crate) fn is_full(&self) -> bool {
-        self.queued + self.output.len() * CHUNK_OVERHEAD >= self.bounds.own || !self.share.has_room(self.bounds.all)
+        self.output.is_full()
     }
 
     /// Says that so many of the bytes that are pushed next are shared with other connections.
     pub(crate) fn lend(&mut self, bytes: usize) {
-        self.lent += bytes;
+        self.output.lend(bytes);
     }
 
     /// How many bytes may be made before this connection, or all of them, hold too much.
     pub(crate) fn budget(&self) -> usize {
-        self.bounds.budget()
-    }
-
-    /// Says to all what is held here now.
-    fn count(&mut self) {
-        self.share.set(self.queued.saturating_sub(self.lent) + self.output.len() * CHUNK_OVERHEAD);
+        self.output.budget()
     }
 
     /// Whether bytes are counted out to this client.
@@ -163,31 +137,23 @@ impl Pipe {
             // From now on the client has something to read.
             self.last_progress = Instant::now();
         }
-        self.queued += bytes.len();
-        self.output.push_back(bytes);
-        self.count();
+        self.output.push([bytes]);
     }
 
-    /// Moves what the machine has made into the queue and writes what the socket takes at once.
+    /// Moves what the machine has made into the queue and writes what the socket takes at once. Counts what the machine
+    /// keeps, too, and says to it how much that may become.
     pub(crate) fn push(&mut self, sender: &mut Sender) -> Result<(), ServeError> {
         let before = self.output.len();
-        for chunk in sender.take_output().filter(|chunk| !chunk.is_empty()) {
-            self.queued += chunk.len();
-            self.output.push_back(chunk);
-        }
+        self.output.push(sender.take_output());
+        sender.keep_within(self.output.keep(sender.memory()));
         if before == 0 && !self.output.is_empty() {
             // Until now the client waited for us; from now on it has something to read.
             self.last_progress = Instant::now();
         }
         let waiting = self.output.len();
-        self.count();
         self.write_some()?;
         let written = waiting - self.output.len();
-        for chunk in self.output.iter_mut().skip(before.saturating_sub(written)) {
-            if chunk.len() < COPY_BELOW {
-                *chunk = Bytes::copy_from_slice(chunk);
-            }
-        }
+        self.output.settle(before.saturating_sub(written));
         Ok(())
     }
 
@@ -207,18 +173,8 @@ impl Pipe {
     }
 
     fn write_some(&mut self) -> Result<(), ServeError> {
-        while let Some(mut left) = self.may_write(Instant::now()) {
-            let slices: Vec<IoSlice<'_>> = self
-                .output
-                .iter()
-                .take(SLICES)
-                .map_while(|chunk| {
-                    let take = chunk.len().min(left);
-                    left -= take;
-                    (take > 0).then(|| IoSlice::new(chunk.get(..take).unwrap_or_default()))
-                })
-                .collect();
-            match self.stream.try_write_vectored(&slices) {
+        while let Some(left) = self.may_write(Instant::now()) {
+            match self.stream.try_write_vectored(&self.output.slices(left)) {
                 Ok(0) => return Err(self.error("write to", io::ErrorKind::WriteZero.into())),
                 Ok(n) => self.wrote(n),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -232,25 +188,11 @@ impl Pipe {
     fn wrote(&mut self, bytes: usize) {
         let now = Instant::now();
         self.last_write = now;
-        let hollow = self.hollow.min(bytes);
-        self.hollow -= hollow;
-        if bytes > hollow {
+        if self.output.wrote(bytes) == Written::Substance {
             self.last_progress = now;
         }
-        self.queued -= bytes;
-        self.lent = self.lent.saturating_sub(bytes);
         self.tally.sent(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.pace.spend(bytes);
-        let mut left = bytes;
-        while let Some(front) = self.output.front_mut() {
-            if front.len() > left {
-                front.advance(left);
-                break;
-            }
-            left -= front.len();
-            self.output.pop_front();
-        }
-        self.count();
     }
 
     /// Sends a keep-alive, which is no progress. Only while nothing else is queued: that is a sign of life itself.
@@ -258,7 +200,7 @@ impl Pipe {
         let progress = self.last_progress;
         sender.keepalive();
         if self.output.is_empty() {
-            self.hollow = sender.pending_output();
+            self.output.mark_hollow(sender.pending_output());
         }
         let sent = self.push(sender);
         self.last_progress = progress;
@@ -585,8 +527,7 @@ mod tests {
         pipe.push(&mut full_of(32 << 20)).expect("the socket is open");
         let taken = pipe.tally.read().sent_bytes;
         assert!(pipe.is_full() && taken > 0);
-        pipe.output.clear();
-        pipe.queued = 0;
+        pipe.output.wrote(pipe.output.bytes());
         // The socket is full now. Each of these would be an allocation of its own.
         let mut bytes = 0;
         while !pipe.is_full() {
@@ -594,7 +535,7 @@ mod tests {
             bytes += 7;
         }
         assert!(bytes < OWN / 10, "{bytes}");
-        assert_eq!(pipe.queued, bytes);
+        assert_eq!(pipe.output.bytes(), bytes);
     }
 
     #[tokio::test]

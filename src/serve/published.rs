@@ -163,7 +163,8 @@ pub struct ServeLimits {
     pub batch: usize,
     /// Bytes that wait to be written on one connection.
     pub buffer: usize,
-    /// Bytes that wait to be written on all connections, the lists of the cache aside.
+    /// Bytes that wait to be written on all connections, the lists of the cache aside, and bytes of what clients have sent
+    /// and is not done.
     pub buffers: usize,
     /// Arguments of one client.
     pub arguments: usize,
@@ -206,7 +207,7 @@ impl ServeLimits {
         let count = |count: usize, bound: Bound| Bound { count, ..bound };
         Limits {
             // One request may pass it, however small it is; the next one then waits.
-            sum_bytes: self.buffer.min(most.sum_bytes),
+            waiting_bytes: self.buffer.min(most.waiting_bytes),
             arguments: count(self.arguments, most.arguments),
             rules: count(self.rules.min(most.rules.count), most.rules),
             names: count(self.names, most.names),

@@ -2,9 +2,13 @@
 //!
 //! Argument vectors have this form (protocol 2.7), and so have the names of `--files-from` (protocol 7). The reader
 //! takes bytes as they arrive and stops exactly behind the row, since what follows is read by somebody else.
-//! Invariant: whatever a peer sends, at most [`Bound::bytes`] in at most [`Bound::count`] strings are held; what comes
-//! beyond is read and dropped, so that the end is still found and the client can be told.
+//! Invariant: whatever a peer sends, at most [`Bound::bytes`] in at most [`Bound::count`] strings are held, and no more
+//! once it was [closed](Args::close); what comes beyond is read and dropped, so that the end is still found and the
+//! client can be told.
 //! Deliberately absent: the meaning of the strings, and any deadline, which belongs to whoever has a clock.
+
+/// What a string takes beside its bytes, about: its place in the row and in an allocator.
+pub const STRING_OVERHEAD: usize = 40;
 
 /// Longest string in bytes. Stock cuts arguments at 5 KiB; a cut path would be another path, so nothing is cut here.
 pub const MAX_LENGTH: usize = 5_120;
@@ -30,6 +34,9 @@ pub enum ArgsError {
     /// More bytes in all than this.
     #[error("more than {0} bytes in all")]
     TooBig(usize),
+    /// More than whoever reads has room for at the moment.
+    #[error("there is no room for them now -- try again later")]
+    NoRoom,
 }
 
 /// Reads one row.
@@ -41,6 +48,7 @@ pub struct Args {
     partial: Vec<u8>,
     /// How long that string is, dropped bytes included.
     length: usize,
+    count: usize,
     bytes: usize,
     passed: Option<ArgsError>,
 }
@@ -49,7 +57,7 @@ impl Args {
     /// A reader at the start of a row.
     #[must_use]
     pub fn new(bound: Bound) -> Self {
-        Self { bound, whole: Vec::new(), partial: Vec::new(), length: 0, bytes: 0, passed: None }
+        Self { bound, whole: Vec::new(), partial: Vec::new(), length: 0, count: 0, bytes: 0, passed: None }
     }
 
     /// Takes what belongs to the row off the front of `input`. Gives the row once, when it is complete; until then it
@@ -67,6 +75,7 @@ impl Args {
             }
             self.length = 0;
             if self.passed.is_none() {
+                self.count += 1;
                 self.whole.push(std::mem::take(&mut self.partial));
             }
         }
@@ -76,6 +85,19 @@ impl Args {
     #[must_use]
     pub fn passed(&self) -> Option<ArgsError> {
         self.passed
+    }
+
+    /// Bytes of memory that the strings take, about; also once they were given.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.bytes + self.count * STRING_OVERHEAD
+    }
+
+    /// Says that there is no room for more: what comes now is dropped.
+    pub fn close(&mut self) {
+        if self.passed.is_none() {
+            (self.passed, self.partial) = (Some(ArgsError::NoRoom), Vec::new());
+        }
     }
 
     fn take(&mut self, piece: &[u8]) {

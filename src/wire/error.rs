@@ -49,6 +49,9 @@ pub enum WireError {
     /// The names of `--files-from` passed a bound (protocol 7).
     #[error("too many names of files: {0}")]
     Names(ArgsError),
+    /// What the client sends is more than may be kept of all clients' (`Sender::keep_within`).
+    #[error("the server keeps as much of what clients send as it may -- try again later")]
+    NoRoom,
     /// Data where a client of protocol 30 has to send file names outside the frames (protocol 7).
     #[error("data behind the filter list, where file names are due")]
     NamesInFrames,
@@ -115,7 +118,7 @@ impl WireError {
             | Self::Sums { .. }
             | Self::DeletionStatistics => 2,
             Self::Mux(_) | Self::NamesInFrames | Self::Ended { .. } => 12,
-            Self::Tokens(_) => 22,
+            Self::Tokens(_) | Self::NoRoom => 22,
         }
     }
 }

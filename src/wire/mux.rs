@@ -206,6 +206,12 @@ impl Demux {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// How many bytes wait for the rest of a piece, or to be taken.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next piece, or `None` until there is more input.
     ///
     /// # Errors

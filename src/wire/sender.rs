@@ -4,9 +4,9 @@
 //! [`Sender::take_output`] hands out. Where the sender needs something that it cannot know (which modules there are,
 //! what is in a list, the bytes of a file) `poll` gives a [`Step`] that names the call with which to answer.
 //! Invariants: nothing a client sends makes it panic; what it keeps of a client is bounded by the limits of its
-//! parsers and by [`Limits`], as long as the driver reads only while [`Sender::wants_input`]; replies, records and
-//! DONEs leave in the order in which they were asked for. Absent on purpose: time. The driver keeps the deadlines,
-//! and calls [`Sender::keepalive`].
+//! parsers, by [`Limits`] and by [`Sender::keep_within`], as long as the driver reads only while
+//! [`Sender::wants_input`]; replies, records and DONEs leave in the order in which they were asked for.
+//! Absent on purpose: time. The driver keeps the deadlines, and calls [`Sender::keepalive`].
 
 use bytes::Bytes;
 
@@ -30,8 +30,8 @@ pub use super::sender_bulk::{BULK_FRAME, Bulk, BulkFrame, Stretch};
 pub use super::sender_reply::Outcome;
 pub use super::sender_request::{Attempt, Request};
 pub use super::sender_step::{
-    ARGUMENTS, FileList, Finish, Limits, ListRequest, ModuleTerms, NAMES, NoSend, RULES, SUM_BYTES, SenderConfig, Step,
-    WAITING,
+    ARGUMENTS, FileList, Finish, Limits, ListRequest, ModuleTerms, NAMES, NoSend, RULES, SenderConfig, Step, WAITING,
+    WAITING_BYTES,
 };
 
 /// Exit code of a client that could not have all files (protocol 12.1).
@@ -46,6 +46,8 @@ struct Session {
     options: Options,
     agreed: Agreed,
     paths: Vec<Vec<u8>>,
+    /// Bytes of memory that the arguments take until they are given to the driver.
+    memory: usize,
 }
 
 /// The daemon's side of one connection.
@@ -62,6 +64,8 @@ pub struct Sender {
     output: Output,
     received: u64,
     ended: bool,
+    /// How much of what the client sends may be kept.
+    room: usize,
 }
 
 impl Sender {
@@ -72,7 +76,7 @@ impl Sender {
         let start = Start::new(&config.motd, config.seed, config.limits.arguments, &mut output);
         Self {
             limits: config.limits,
-            phase: Phase::Start(start),
+            phase: Phase::Start(Box::new(start)),
             session: None,
             module: Vec::new(),
             terms: ModuleTerms::default(),
@@ -81,6 +85,7 @@ impl Sender {
             output,
             received: 0,
             ended: false,
+            room: usize::MAX,
         }
     }
 
@@ -102,7 +107,26 @@ impl Sender {
     /// Whether reading helps: not while a question of this sender is unanswered, or too many requests are.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.phase.wants_input(&self.limits)
+        self.phase.wants_input(&self.limits) && !(self.is_cramped() && self.phase.is_owed())
+    }
+
+    /// Bytes of memory that what the client has sent takes, about: what is incomplete, and what was asked of the driver
+    /// and is not answered. A [`ListRequest`] is the driver's own.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let session = self.session.as_ref().map_or(0, |session| session.memory);
+        self.raw.len() + self.stream.memory() + session + self.phase.memory()
+    }
+
+    /// Says how much [`Sender::memory`] may be from now on. It may pass this by what is read in one go. Beyond it a
+    /// client that waits for an answer gets that first; one that must send more before it gets anything is told that
+    /// there is no room, and that is the end.
+    pub fn keep_within(&mut self, room: usize) {
+        self.room = room;
+    }
+
+    fn is_cramped(&self) -> bool {
+        self.memory() > self.room
     }
 
     /// What to do next. Call it after input and after each answer, until it says [`Step::Wait`].
@@ -116,8 +140,20 @@ impl Sender {
             Ok(Step::Wait) if self.ended && !self.phase.is_owed() => {
                 Err(self.fail(WireError::Ended { during: self.phase.during() }))
             }
+            Ok(Step::Wait) if self.is_cramped() && !self.phase.is_owed() => self.no_room(),
             Ok(step) => Ok(step),
             Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Arguments are read to their end, as only then the client can be told.
+    fn no_room(&mut self) -> Result<Step, WireError> {
+        match &mut self.phase {
+            Phase::Start(start) => {
+                start.close();
+                Ok(Step::Wait)
+            }
+            _ => Err(self.fail(WireError::NoRoom)),
         }
     }
 
@@ -173,10 +209,10 @@ impl Sender {
 
     /// From here on both directions carry frames.
     fn open(&mut self, opened: Opened) -> Result<Option<Step>, WireError> {
-        let Opened { protocol, options, paths, refusal, agreed } = opened;
+        let Opened { protocol, options, paths, refusal, agreed, memory } = opened;
         self.stream.input(&std::mem::take(&mut self.raw));
         self.phase = Phase::Asking(Box::new(Asking::new(&options, protocol, &self.limits)));
-        self.session = Some(Session { protocol, options, agreed, paths });
+        self.session = Some(Session { protocol, options, agreed, paths, memory });
         if let Some(refusal) = refusal {
             let text = refusal.line.trim_end().to_owned();
             return Err(WireError::Refused { code: refusal.code, text });
@@ -217,6 +253,7 @@ impl Sender {
         let Session { protocol, options, agreed, .. } = *session;
         let format = ListFormat::new(&options, &agreed, protocol);
         let paths = std::mem::take(&mut session.paths);
+        session.memory = 0;
         let path_form = options.path_form();
         Step::List(Box::new(ListRequest { options, agreed, format, filters, paths, path_form, files, protocol }))
     }

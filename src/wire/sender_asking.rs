@@ -87,6 +87,11 @@ impl Asking {
         }
     }
 
+    /// Bytes of memory that rules and names take, about.
+    pub(super) fn memory(&self) -> usize {
+        self.rules.bytes + self.rules.count * RULE_OVERHEAD + self.names.memory()
+    }
+
     pub(super) fn during(&self) -> &'static str {
         if self.filters.is_none() { "sending its filter rules" } else { "sending the names of files" }
     }
@@ -95,10 +100,15 @@ impl Asking {
 /// Longest filter rule in bytes: the limit of stock (protocol 6.1).
 const RULE_MAX: usize = 5_119;
 
+/// What a rule takes beside its bytes once it was read, about.
+const RULE_OVERHEAD: usize = 160;
+
 /// The filter list while it arrives (protocol 6.1).
 #[derive(Debug)]
 struct RuleList {
     rules: Vec<Vec<u8>>,
+    /// How many have come, and their bytes; also once they were given.
+    count: usize,
     bytes: usize,
     bound: Bound,
 }
@@ -107,7 +117,7 @@ impl RuleList {
     /// A list at its start; what a matcher takes is the upper limit of the bound.
     fn new(bound: Bound) -> Self {
         let bound = Bound { count: bound.count.min(MAX_RULES), bytes: bound.bytes.min(MAX_LIST_BYTES) };
-        Self { rules: Vec::new(), bytes: 0, bound }
+        Self { rules: Vec::new(), count: 0, bytes: 0, bound }
     }
 
     /// Takes rules off the stream; gives them all once the end of the list has come.
@@ -122,6 +132,7 @@ impl RuleList {
             if self.rules.len() >= count || self.bytes > bytes {
                 return Err(WireError::RuleList(format!("more than {count} rules or {bytes} bytes; send fewer")));
             }
+            self.count += 1;
             self.rules.push(rule);
         }
         Ok(None)

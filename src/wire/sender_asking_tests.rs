@@ -215,6 +215,64 @@ fn the_default_bound_of_names_is_one_that_holds() {
 }
 
 #[test]
+fn a_client_that_sends_more_than_there_is_room_for_is_told_so() {
+    const ROOM: usize = 3_000;
+    let named = |protocol, names: &[u8]| {
+        let mut client = simple(protocol, &["-re.f", "--files-from=-", "--from0"], &[]);
+        if protocol == 30 {
+            client.extend_from_slice(names)
+        } else {
+            client.extend_from_slice(&frames_of(names))
+        }
+        client
+    };
+    let many_arguments = [&["-re.f"][..], &["-q"; 100]].concat();
+    let sums = [header(1_000, 700, 16, 0), vec![7; 400 * 20]].concat();
+    let asking = [simple(31, &["-re.f"], &[]), Says::default().record(1, 0x8000, &sums).frames()].concat();
+    let (framed, text) = (WireError::NoRoom, "the server keeps as much of what clients send as it may");
+    let refused = "too many arguments: there is no room for them now -- try again later";
+    let too_many = WireError::Refused { code: 22, text: format!("rsync: {refused}") };
+    let rows: [(&str, Vec<u8>, &WireError, &str); 6] = [
+        ("names", named(31, &b"name\0".repeat(100)), &framed, text),
+        ("names, not ended", named(31, &b"x".repeat(4_000)), &framed, text),
+        ("names at protocol 30", named(30, &b"name\0".repeat(100)), &framed, text),
+        ("rules", simple(31, &["-re.f"], &[&b"- a"[..]; 30]), &framed, text),
+        ("arguments", simple(31, &many_arguments, &[]), &too_many, refused),
+        ("block sums", asking, &framed, text),
+    ];
+    for (what, client, error, text) in rows {
+        for (room, told) in [(ROOM, true), (usize::MAX, false)] {
+            let about = asked(&simple(31, &["-re.f"], &[]));
+            let mut play = Play::new(list_of(&about, &files(), &[], &[]), small_store(), Answers::Late);
+            play.sender.keep_within(room);
+            client.chunks(5).for_each(|piece| play.input(piece));
+            if !told {
+                assert_eq!(play.errors, [], "{what}");
+                continue;
+            }
+            assert_eq!((&play.errors[..], &play.end), (&[error.clone()][..], &Some(End::Drain(22))), "{what}");
+            let said = String::from_utf8_lossy(&play.out).into_owned();
+            assert!(said.contains(text), "{what}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_an_answer_gets_it_before_more_is_read() {
+    let mut sender = started(&simple(31, &["-re.f"], &[]), small_store()).sender;
+    sender.keep_within(100);
+    sender.input(&Says::default().want(1).frames());
+    let Ok(Step::Send(request)) = sender.poll() else { panic!("no request") };
+    assert!(sender.memory() > 100, "{}", sender.memory());
+    assert!(matches!(sender.poll(), Ok(Step::Wait)) && !sender.wants_input());
+    sender.begin(request);
+    sender.feed(b"hello");
+    sender.finish(&[0; 16]);
+    assert_eq!(sender.memory(), 0);
+    assert!(matches!(sender.poll(), Ok(Step::Wait)) && sender.wants_input());
+}
+
+#[test]
 fn at_protocol_30_names_may_not_lie_in_the_frame_of_the_filter_list() {
     let mut client = simple(30, &["-re.f", "--files-from=-", "--from0"], &[]);
     // The last frame holds the end of the filter list; make it one byte longer.

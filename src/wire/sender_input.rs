@@ -71,6 +71,11 @@ impl DataStream {
         self.demux.between_frames(|input| row.read(input)).ok_or(WireError::NamesInFrames)
     }
 
+    /// Bytes of memory that what is unread takes.
+    pub(super) fn memory(&self) -> usize {
+        self.rest().len() + self.demux.waiting()
+    }
+
     /// What is unread.
     pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(self.at..).unwrap_or_default()

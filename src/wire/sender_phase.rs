@@ -11,7 +11,7 @@ use super::sender_transfer::Transfer;
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    Start(Start),
+    Start(Box<Start>),
     Asking(Box<Asking>),
     /// The driver makes the list.
     List,
@@ -38,6 +38,16 @@ impl Phase {
             Self::List => true,
             Self::Transfer(transfer) => transfer.is_owed(),
             Self::Asking(_) | Self::Drain(_) | Self::Finished(_) => false,
+        }
+    }
+
+    /// Bytes of memory that what the client has sent takes in this phase, about.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Start(start) => start.memory(),
+            Self::Asking(asking) => asking.memory(),
+            Self::Transfer(transfer) => transfer.memory(),
+            Self::List | Self::Drain(_) | Self::Finished(_) => 0,
         }
     }
 

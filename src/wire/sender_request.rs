@@ -77,6 +77,12 @@ impl Request {
         self.sums.head().whole_length()
     }
 
+    /// Bytes of memory that it takes until it is answered, about: block sums count twice, for what is made of them to
+    /// look for them.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.record.name.len() + 2 * self.sums.memory()
+    }
+
     /// Whether the client has a basis, so that reading the file means searching it for known blocks as well.
     #[must_use]
     pub fn has_basis(&self) -> bool {
@@ -102,6 +108,11 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.name.len()
+    }
+
     fn read(ndx: i32, from: &mut Cursor<'_>) -> Result<Self, Short> {
         let flags = from.u16()?;
         let basis = if flags & BASIS_TYPE != 0 { from.u8()? } else { BASIS_DESTINATION };
@@ -263,6 +274,15 @@ impl Requests {
                     return Ok(None);
                 }
             }
+        }
+    }
+
+    /// Bytes of memory that the incomplete request takes.
+    pub(super) fn memory(&self) -> usize {
+        match &self.partial {
+            Partial::Nothing | Partial::Index(_) => 0,
+            Partial::Record(record) => record.memory(),
+            Partial::Sums(record, sums) => record.memory() + sums.memory(),
         }
     }
 

@@ -27,10 +27,14 @@ pub(super) struct Opened {
     pub(super) paths: Vec<Vec<u8>>,
     pub(super) refusal: Option<Refusal>,
     pub(super) agreed: Agreed,
+    /// Bytes of memory that options and paths take, about.
+    pub(super) memory: usize,
 }
 
 /// Exit code for arguments that make no sense (protocol 12.1).
 const SYNTAX: i32 = 1;
+/// Exit code for want of memory (protocol 12.1).
+const NO_MEMORY: i32 = 22;
 
 /// Queues a text for people. No line of it may start like an answer of the protocol: such a line gets a blank in
 /// front (protocol 2.2).
@@ -58,6 +62,8 @@ pub(super) struct Start {
     lines: Lines,
     bound: Bound,
     args: Args,
+    /// Bytes of memory that the first vector takes where there are two.
+    first: usize,
     /// Which bound the client's arguments passed.
     passed: Option<ArgsError>,
     protocol: Protocol,
@@ -96,6 +102,7 @@ impl Start {
             lines: Lines::new(),
             bound,
             args: Args::new(bound),
+            first: 0,
             passed: None,
             protocol: Protocol::V30,
             digests: Vec::new(),
@@ -141,6 +148,7 @@ impl Start {
                 },
                 State::FirstArgs => match self.args.read(input) {
                     Some(first) if is_secluded(&first) => {
+                        self.first = self.args.memory();
                         self.passed = std::mem::replace(&mut self.args, Args::new(self.bound)).passed();
                         State::SecondArgs(first)
                     }
@@ -158,7 +166,8 @@ impl Start {
                     let Some(agreed) = setup.read(input)? else { return Ok(None) };
                     let Parsed { options, paths, refusal, .. } = std::mem::take(&mut **parsed);
                     self.state = State::Asked;
-                    let opened = Opened { protocol: self.protocol, options, paths, refusal, agreed };
+                    let (protocol, memory) = (self.protocol, self.memory());
+                    let opened = Opened { protocol, options, paths, refusal, agreed, memory };
                     return Ok(Some(StartStep::Opened(Box::new(opened))));
                 }
             };
@@ -175,11 +184,22 @@ impl Start {
 
     fn setup(&mut self, mut parsed: Parsed, output: &mut Output) -> State {
         if let Some(passed) = self.passed.or(self.args.passed()) {
-            parsed.refusal = Some(Refusal { code: SYNTAX, line: format!("rsync: too many arguments: {passed}\n") });
+            let code = if passed == ArgsError::NoRoom { NO_MEMORY } else { SYNTAX };
+            parsed.refusal = Some(Refusal { code, line: format!("rsync: too many arguments: {passed}\n") });
         }
         let setup = Setup::new(&parsed.options, parsed.caps, self.seed);
         output.raw(&setup.opening());
         State::Setup(setup, Box::new(parsed))
+    }
+
+    /// Bytes of memory that the arguments take, about.
+    pub(super) fn memory(&self) -> usize {
+        self.first + self.args.memory()
+    }
+
+    /// Says that there is no room for more arguments. The client hears it when it has sent them all.
+    pub(super) fn close(&mut self) {
+        self.args.close();
     }
 
     /// Whether a question of [`StartStep`] is unanswered.

@@ -20,8 +20,8 @@ use super::setup::Agreed;
 
 /// Requests and records of one client that may wait: enough for a driver to read its store in long runs.
 pub const WAITING: usize = 4_096;
-/// Bytes of block sums in waiting requests: the sums of a basis of some hundred GiB.
-pub const SUM_BYTES: usize = 16 << 20;
+/// Bytes of memory that waiting requests and records take, of which block sums may be nearly all.
+pub const WAITING_BYTES: usize = 16 << 20;
 /// Arguments of one vector: as many as stock takes (protocol 2.7), and room for thousands of paths.
 pub const ARGUMENTS: Bound = Bound { count: 16_000, bytes: 1 << 20 };
 /// Filter rules of a client: all that [`Filters`](super::filter::Filters) takes.
@@ -34,9 +34,9 @@ pub const NAMES: Bound = Bound { count: 1 << 18, bytes: 16 << 20 };
 pub struct Limits {
     /// Requests and records that wait for answers. Beyond it nothing more is read. Default [`WAITING`].
     pub waiting: usize,
-    /// Bytes of block sums in waiting requests. One request may pass it; the next one then waits. Default
-    /// [`SUM_BYTES`].
-    pub sum_bytes: usize,
+    /// Bytes of memory that they take, block sums and names included. One request may pass it; the next one then
+    /// waits. Default [`WAITING_BYTES`].
+    pub waiting_bytes: usize,
     /// Each argument vector. Default [`ARGUMENTS`].
     pub arguments: Bound,
     /// The client's filter rules. Default [`RULES`], which is also the most: every rule may be tried on every entry.
@@ -47,7 +47,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { waiting: WAITING, sum_bytes: SUM_BYTES, arguments: ARGUMENTS, rules: RULES, names: NAMES }
+        Self { waiting: WAITING, waiting_bytes: WAITING_BYTES, arguments: ARGUMENTS, rules: RULES, names: NAMES }
     }
 }
 

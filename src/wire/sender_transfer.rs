@@ -52,7 +52,7 @@ enum Stage {
 /// What was asked for and is not answered yet, in order.
 #[derive(Debug)]
 enum Waiting {
-    /// A file, with the memory of its block sums. The driver has the request.
+    /// A file, with the memory of its request, which the driver has.
     File(usize),
     Record(Record),
 }
@@ -79,7 +79,8 @@ pub(super) struct Transfer {
     ndx: NdxWriter,
     stage: Stage,
     waiting: VecDeque<Waiting>,
-    sum_bytes: usize,
+    /// The memory of all that waits.
+    waiting_bytes: usize,
     held: Option<Held>,
     failed: Option<TokenError>,
     io_error: u32,
@@ -109,7 +110,7 @@ impl Transfer {
             ndx: NdxWriter::default(),
             stage: Stage::First,
             waiting: VecDeque::new(),
-            sum_bytes: 0,
+            waiting_bytes: 0,
             held: None,
             failed: None,
             io_error: 0,
@@ -127,7 +128,12 @@ impl Transfer {
 
     /// Whether no further request is taken until some are answered.
     pub(super) fn is_full(&self, limits: &Limits) -> bool {
-        self.held.is_some() || self.waiting.len() >= limits.waiting || self.sum_bytes > limits.sum_bytes
+        self.held.is_some() || self.waiting.len() >= limits.waiting || self.waiting_bytes > limits.waiting_bytes
+    }
+
+    /// Bytes of memory that all requests and records take until they are answered, about.
+    pub(super) fn memory(&self) -> usize {
+        self.waiting_bytes + self.requests.memory()
     }
 
     /// Whether the driver has an answer to give.
@@ -167,10 +173,13 @@ impl Transfer {
                 Some(Incoming::Done) => self.held = Some(Held::Done),
                 Some(Incoming::Deleted(counts)) => self.held = Some(Held::Deleted(counts)),
                 Some(Incoming::Echo(record)) if self.waiting.is_empty() => record.put(&mut self.ndx, output.data()),
-                Some(Incoming::Echo(record)) => self.waiting.push_back(Waiting::Record(record)),
+                Some(Incoming::Echo(record)) => {
+                    self.waiting_bytes += record.memory();
+                    self.waiting.push_back(Waiting::Record(record));
+                }
                 Some(Incoming::Wanted(request)) => {
-                    let memory = request.sums.memory();
-                    self.sum_bytes += memory;
+                    let memory = request.memory();
+                    self.waiting_bytes += memory;
                     self.waiting.push_back(Waiting::File(memory));
                     return Ok(Next::Send(request));
                 }
@@ -295,10 +304,11 @@ impl Transfer {
     /// The first file that waited is answered; so are the records behind it.
     fn answered(&mut self, output: &mut Output) {
         if let Some(Waiting::File(memory)) = self.waiting.pop_front() {
-            self.sum_bytes = self.sum_bytes.saturating_sub(memory);
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(memory);
         }
         while let Some(Waiting::Record(_)) = self.waiting.front() {
             if let Some(Waiting::Record(record)) = self.waiting.pop_front() {
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(record.memory());
                 record.put(&mut self.ndx, output.data());
             }
         }

@@ -22,6 +22,7 @@ mod database;
 mod disk;
 mod edition;
 mod full;
+mod hoard;
 mod kill;
 mod node;
 mod place;
