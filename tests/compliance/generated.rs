@@ -1,7 +1,7 @@
 //! Rules that nobody would think of: made from a fixed seed, tried on a tree of many names, and answered by stock rsync.
 //!
-//! Each set of rules is sent by a client, and each set of another kind stands in a module of its own; what is listed must be
-//! the same from both servers. The tree is small in letters, so that most rules hit something.
+//! Each set of rules is sent by a client, each set of another kind stands in a module of its own, and others stand in filter
+//! files of the tree; what is listed must be the same from both servers. The tree is small in letters, so that most rules hit something.
 
 use std::collections::BTreeSet;
 
@@ -149,6 +149,33 @@ pub(crate) fn modules() -> Vec<Veiled> {
     (0..MODULES).map(module).collect()
 }
 
+/// Trees of filter files.
+const MERGED: usize = 48;
+
+/// What a tree of filter files is listed with.
+const MERGING: &[&[&str]] = &[&[": .r"], &[":n .r"], &[": .r", ": .t"], &[":n .r", ": .q"]];
+
+/// Trees of a few files, with filter files that name further ones, drop what was said above, or both: paths and texts.
+pub(crate) fn merge_files() -> Vec<(String, String)> {
+    const LINES: &[&str] =
+        &[": .q", ": .q", ":n .q", ": .t", ": .t", ":n .t", ": .r", "!", "!", "- a", "- b", "+ a", "- c", "+ b"];
+    let mut dice = Dice(4);
+    let mut files = Vec::new();
+    for number in 0..MERGED {
+        for directory in ["", "d/", "d/e/", "f/"] {
+            let place = format!("{number}/{directory}");
+            files.extend(["a", "b", "c"].map(|name| (format!("{place}{name}"), String::new())));
+            for name in [".r", ".q", ".t"] {
+                let lines: Vec<&str> = (0..dice.roll(5)).map(|_| dice.pick(LINES)).collect();
+                if dice.roll(2) == 0 {
+                    files.push((format!("{place}{name}"), lines.join("\n")));
+                }
+            }
+        }
+    }
+    files
+}
+
 /// A thing to ask both servers, and what was compared.
 pub(crate) struct Trial {
     name: String,
@@ -173,7 +200,12 @@ pub(crate) fn trials(has: impl Fn(Feature) -> bool) -> Vec<Trial> {
         options: vec!["-r".to_owned()],
         path: format!("{}/", module.name),
     });
-    from_clients.chain(of_modules).collect()
+    let merging = |number: usize| {
+        let rules = MERGING[number % MERGING.len()];
+        let options = ["-r".to_owned()].into_iter().chain(rules.iter().map(|rule| format!("--filter={rule}")));
+        Trial { name: format!("{rules:?} {number}"), options: options.collect(), path: format!("odd/merged/{number}/") }
+    };
+    from_clients.chain(of_modules).chain((0..MERGED).map(merging)).collect()
 }
 
 /// How many names both servers list; an error says where they differ.

@@ -142,6 +142,7 @@ pub(crate) fn plant_oddities(root: &Path) {
     planter.file(format!("deep/{deep}leaf"), "at the bottom");
     planter.file("metadata/layout.conf", "masters =\n");
     generated::files().iter().for_each(|path| planter.file(format!("generated/{path}"), path));
+    generated::merge_files().iter().for_each(|(path, text)| planter.file(format!("merged/{path}"), text));
     plant_long(&planter);
     planter.finish(&[
         ("modes/1777", 0o1777, (1_650_000_000, 0)),
