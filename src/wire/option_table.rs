@@ -237,8 +237,10 @@ const IGNORED_WITH_VALUE: &[Row] = &[
     ignore_value("info", ""),
     ignore_value("debug", ""),
     ignore_value("stderr", ""),
-    // A wish about speed. Threads are never a client's to choose (protocol 14.2).
+    // A list of suffixes. Stock 3.5.0 compresses them like all others, with every codec: only a daemon's own setting
+    // `dont compress = *` does something, and that with zlib and zlibx alone.
     ignore_value("skip-compress", ""),
+    // Threads are never a client's to choose (protocol 14.2).
     ignore_value("compress-threads", ""),
     ignore_value("zt", ""),
     ignore_value("max-alloc", ""),

@@ -1,8 +1,8 @@
 //! Stock rsync is the oracle: one table of cases, each run by the stock client against the stock daemon and against
 //! headwater, both serving the same trees. Exit code, output, messages and the resulting tree must agree.
 //!
-//! `case` says what a case is, the `cases` are the table, `generated` makes rules that nobody would think of, `settings` are the
-//! modules of both servers, `tree` makes the sources and reads results, `run` starts the two servers and the clients, `judge`
+//! `case` says what a case is, the `cases` are the table, `generated` makes rules that nobody would think of, `compression` counts
+//! bytes, `settings` are the modules of both servers, `tree` makes the sources and reads results, `run` starts the two servers and the clients, `judge`
 //! compares. A difference is our mistake, or it stands in `QUIRKS.md` with its reason, and in the table as lines that must
 //! occur. `COMPLIANCE=WORD cargo test --test compliance` runs the cases whose names contain the word, and shows what they said.
 #![expect(clippy::unwrap_used, reason = "a test says where it failed, and that is enough")]
@@ -15,6 +15,7 @@ mod cases_access;
 mod cases_asking;
 mod cases_links;
 mod cases_sending;
+mod compression;
 mod generated;
 mod judge;
 mod large;
@@ -87,6 +88,14 @@ fn a_stock_client_cannot_tell_headwater_from_rsyncd() {
     drop(stage);
     failed.sort();
     assert!(failed.is_empty(), "{} of {} cases:\n{}", failed.len(), cases.len(), failed.join("\n"));
+}
+
+#[test]
+fn a_list_of_what_not_to_compress_changes_as_little_as_with_stock() {
+    let stage = Stage::set(has);
+    let failed = at_once(&["zlib", "zlibx", "zstd", "lz4"], |codec| compression::check(&stage, codec).err());
+    drop(stage);
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 #[test]

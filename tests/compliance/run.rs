@@ -149,6 +149,18 @@ impl Stage {
         Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
     }
 
+    /// How many bytes a pull of one file takes.
+    pub(crate) fn received(&self, server: Server, options: &[&str], path: &str) -> u64 {
+        const START: &str = "Total bytes received: ";
+        let number = self.directories.fetch_add(1, Ordering::Relaxed);
+        let url = format!("rsync://127.0.0.1:{}/{path}", self.port(server));
+        let mut client = self.rsync(&self.place.at(""));
+        let output = client.args(["--stats", "--no-motd"]).args(options).args([url, format!("copy-{number}")]).output();
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        let bytes = text.lines().find_map(|line| line.strip_prefix(START));
+        bytes.unwrap_or_else(|| panic!("{server:?}: {options:?}: {text}")).replace(',', "").parse().unwrap()
+    }
+
     fn client(&self, port: u16, case: &Case, place: &Path) -> Output {
         let mut command = self.rsync(place);
         command.args(words(case.args));

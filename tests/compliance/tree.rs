@@ -23,6 +23,10 @@ const USUAL: (i64, i64) = (1_700_000_000, 0);
 /// A run is shorter than this, in seconds.
 const RUN: i64 = 3_600;
 
+/// The text of `packed`: lines, and fewer bytes than they have.
+const PACKED_LINES: usize = 2_000;
+pub(crate) const PACKED_BYTES: u64 = 40 * 2_000;
+
 /// Bytes that no compressor makes smaller, the same for the same seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -143,6 +147,7 @@ pub(crate) fn plant_oddities(root: &Path) {
     planter.file("metadata/layout.conf", "masters =\n");
     generated::files().iter().for_each(|path| planter.file(format!("generated/{path}"), path));
     generated::merge_files().iter().for_each(|(path, text)| planter.file(format!("merged/{path}"), text));
+    planter.file("packed/words.gz", prose(PACKED_LINES));
     plant_long(&planter);
     planter.finish(&[
         ("modes/1777", 0o1777, (1_650_000_000, 0)),
