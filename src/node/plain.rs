@@ -224,13 +224,22 @@ fn clear(root: &OwnedFd, stays: &dyn Fn(&[u8], FileType) -> bool) -> Result<(), 
     while let Some(above) = open.get(at).cloned() {
         at += 1;
         let name = if above.is_empty() { b".".as_slice() } else { above.as_slice() };
-        // One whose mode keeps its owner out is ours all the same.
-        chmodat(root, name, Permissions::RWXU, AtFlags::empty())?;
+        let said = statx(root, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MODE)?;
+        // One whose mode keeps its owner out is ours all the same. A change that changes nothing is written all the same.
+        if !Permissions::from_raw_mode(u32::from(said.stx_mode)).contains(Permissions::RWXU) {
+            chmodat(root, name, Permissions::RWXU, AtFlags::empty())?;
+        }
         for item in Dir::new(openat(root, name, directory(), Permissions::empty())?)? {
             let item = item?;
             let Some(inside) = below(&above, item.file_name().to_bytes()) else { continue };
-            let said = statx(root, inside.as_slice(), AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)?;
-            let sort = FileType::from_raw_mode(u32::from(said.stx_mode));
+            let sort = match item.file_type() {
+                // Not every file system says so along with the name.
+                FileType::Unknown => {
+                    let said = statx(root, inside.as_slice(), AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)?;
+                    FileType::from_raw_mode(u32::from(said.stx_mode))
+                }
+                told => told,
+            };
             let stays = stays(&inside, sort);
             if sort == FileType::Directory {
                 if !stays {
