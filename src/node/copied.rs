@@ -1,12 +1,13 @@
-//! One file copied, and what was copied known by its digest. For backups and restores.
+//! One file copied without blocks for its zeros, and what was copied known by its digest. For backups and restores.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::error::{NodeError, file};
 use super::watch::Watch;
+use crate::store::Hollow;
 use crate::tree::{ContentHasher, ContentId};
 
 /// How much is read at once.
@@ -31,10 +32,10 @@ pub(super) fn copy(
         Err(error) => return Ok(Err(error)),
     };
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-    let mut out = made.map_err(file("make", to))?;
-    let copied = pour(&mut source, &mut |piece| out.write_all(piece).map_err(file("write", to)), watch)?;
+    let mut out = Hollow::new(made.map_err(file("make", to))?);
+    let copied = pour(&mut source, &mut |piece| out.write(piece).map_err(file("write", to)), watch)?;
     let permissions = std::fs::Permissions::from_mode(mode & 0o7777);
-    out.set_permissions(permissions).map_err(file("set the mode of", to))?;
+    out.finish().map_err(file("write", to))?.set_permissions(permissions).map_err(file("set the mode of", to))?;
     Ok(copied)
 }
 

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,14 @@ use super::export_tree::{self, Before, From, Source, is_same_file, size_of};
 use super::plain::Plain;
 use super::watch::Watch;
 use crate::names::{ChannelName, Generation};
-use crate::store::{Located, Reader};
-use crate::tree::{Entry, MAX_TEXT_BYTES, Snapshot};
+use crate::store::{Home, Located, Reader};
+use crate::tree::{Entry, Kind, MAX_TEXT_BYTES, Snapshot};
 
 /// What the place beside an export says that it is for.
 const KIND: &str = "export";
+
+/// What the kernel counts room in, in bytes, whatever the file system.
+const BLOCK: u64 = 512;
 
 /// The end of the names of snapshots' texts beside an export.
 const TEXT: &str = ".snapshot";
@@ -104,7 +107,7 @@ pub fn export(
     let before = make(&building)?;
     let tree = Plain::open(&building)?;
     match before {
-        Before::Nothing => has_room(&building, snapshot, &sources)?,
+        Before::Nothing => has_room(&building, located, reader, &sources)?,
         Before::Leftovers => tree.prune(snapshot)?,
     }
     let done = export_tree::write(&tree, before, From { reader, located, sources, trust: order.trust }, watch)?;
@@ -161,13 +164,23 @@ fn source(edition: Edition) -> Option<Source> {
 }
 
 /// Fails with numbers if what has to be written does not fit.
-fn has_room(building: &Path, snapshot: &Snapshot, sources: &[Source]) -> Result<(), NodeError> {
+fn has_room(building: &Path, located: &Located, reader: &Reader, sources: &[Source]) -> Result<(), NodeError> {
+    let snapshot = located.snapshot();
     let is_here = |source: &Source, entry: &Entry<'_>| {
         let found = source.snapshot.find(entry.path).and_then(|at| source.snapshot.entry(at));
         found.is_some_and(|found| is_same_file(&found, entry))
     };
-    let new = snapshot.iter().filter(|entry| !sources.iter().any(|source| is_here(source, entry)));
-    let needed = new.fold(0, |sum: u64, entry| sum.saturating_add(size_of(&entry)));
+    let new = snapshot.iter().enumerate().filter(|(_, entry)| !sources.iter().any(|source| is_here(source, entry)));
+    // One with holes takes the room that it takes in the store.
+    let room_of = |(index, entry): (usize, Entry<'_>)| match (located.place(index).map(|place| place.home), entry.kind)
+    {
+        (Some(Home::Large), Kind::File { content, size, .. }) => {
+            let stored = reader.read_large(content).ok().flatten().and_then(|open| open.metadata().ok());
+            stored.map_or(size, |stored| size.min(stored.blocks().saturating_mul(BLOCK)))
+        }
+        _ => size_of(&entry),
+    };
+    let needed = new.map(room_of).fold(0, u64::saturating_add);
     let room =
         rustix::fs::statvfs(building).map_err(|error| file("ask for the free space of", building)(error.into()))?;
     let free = room.f_bavail.saturating_mul(room.f_frsize);

@@ -18,6 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::error::NodeError;
+use crate::store::Hollow;
 use crate::tree::{ContentHasher, ContentId, Entry, Kind, Mode, Mtime, Snapshot, TreePath};
 
 /// How much of a file is read at once.
@@ -117,19 +118,22 @@ impl Plain {
         self.finish(entry, &out)
     }
 
-    /// Writes a file of all that can be read from `source`, and gives the id of that. An error of `source` itself is the
-    /// inner one.
+    /// Writes a file of all that can be read from `source`, without blocks for its zeros, and gives the id of that. An error
+    /// of `source` itself is the inner one.
     pub(super) fn copy(&self, entry: &Entry<'_>, source: &mut File) -> Result<Result<ContentId, io::Error>, NodeError> {
-        let mut out = self.create(entry.path)?;
+        let mut out = Hollow::new(self.create(entry.path)?);
         let (mut hasher, mut failed) = (ContentHasher::new(), None);
         let read = pieces(source, &mut |piece| {
             hasher.update(piece);
-            out.write_all(piece).inspect_err(|error| failed = Some(io::Error::from(error.kind())))
+            out.write(piece).inspect_err(|error| failed = Some(io::Error::from(error.kind())))
         });
         match (read, failed) {
             (Err(error), Some(_)) => Err(self.failed_io("write", entry.path)(error)),
             (Err(error), None) => Ok(Err(error)),
-            (Ok(()), _) => self.finish(entry, &out).map(|()| Ok(hasher.finish())),
+            (Ok(()), _) => {
+                let whole = out.finish().map_err(self.failed_io("write", entry.path))?;
+                self.finish(entry, whole).map(|()| Ok(hasher.finish()))
+            }
         }
     }
 

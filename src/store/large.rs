@@ -5,7 +5,7 @@
 //! Deliberately absent: deciding what is large, and what is no longer needed.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::{StoreError, file};
 use super::failpoint::{Point, reach};
+use super::hollow::Hollow;
 use super::layout::{remove_if_there, sync_directory};
 use crate::tree::ContentId;
 
 /// What names of unfinished files start with. Not a hex digit.
 const UNFINISHED: &str = "incoming-";
 
-/// So many zeros in one piece become a hole: a block of the larger file systems.
-const HOLE: usize = 64 << 10;
-static ZEROS: [u8; HOLE] = [0; HOLE];
 /// How much of a file is read at once.
 pub(super) const PIECE: usize = 256 << 10;
 
@@ -101,11 +99,8 @@ impl LargeFiles {
     pub(super) fn adopt(&self, id: &ContentId, mut incoming: Incoming) -> Result<(), StoreError> {
         let path = self.path(id);
         let directory = path.parent().unwrap_or(&self.root);
-        if incoming.ends_in_a_hole {
-            let length = incoming.file.stream_position().map_err(file("measure", &incoming.path))?;
-            incoming.file.set_len(length).map_err(file("write", &incoming.path))?;
-        }
-        incoming.file.sync_all().map_err(file("sync", &incoming.path))?;
+        let whole = incoming.hollow.finish().map_err(file("write", &incoming.path))?;
+        whole.sync_all().map_err(file("sync", &incoming.path))?;
         reach(Point::BeforeLargeRename);
         match DirBuilder::new().mode(0o750).create(directory) {
             Ok(()) => sync_directory(&self.root)?,
@@ -144,7 +139,7 @@ impl Landing {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let path = self.0.root.join(format!("{UNFINISHED}{number}"));
         let file = File::create_new(&path).map_err(file("make", &path))?;
-        Ok(Incoming { file, path, state: Named::No, ends_in_a_hole: false })
+        Ok(Incoming { hollow: Hollow::new(file), path, state: Named::No })
     }
 }
 
@@ -157,21 +152,15 @@ enum Named {
 /// A large content that is being written. Dropped before it was handed over, it is gone.
 #[derive(Debug)]
 pub struct Incoming {
-    file: File,
+    hollow: Hollow,
     path: PathBuf,
     state: Named,
-    ends_in_a_hole: bool,
 }
 
 impl Incoming {
-    /// Appends `bytes`. Long runs of zeros take no room on the disk: images of disks are mostly that.
+    /// Appends `bytes`. Long runs of zeros take no room on the disk.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        self.ends_in_a_hole = bytes.len() >= HOLE && bytes.chunks(HOLE).all(|part| ZEROS.starts_with(part));
-        match self.ends_in_a_hole {
-            true => self.file.seek(SeekFrom::Current(length)).map(drop).map_err(file("write", &self.path)),
-            false => self.file.write_all(bytes).map_err(file("write", &self.path)),
-        }
+        self.hollow.write(bytes).map_err(file("write", &self.path))
     }
 }
 

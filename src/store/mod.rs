@@ -12,6 +12,7 @@ mod damage_tests;
 mod error;
 pub mod failpoint;
 mod freeing;
+mod hollow;
 mod ingest;
 mod keeps;
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod witness;
 pub use contents::{Home, LARGE, Row, Xxh128};
 pub use copying::Copying;
 pub use error::StoreError;
+pub use hollow::Hollow;
 pub use ingest::{Ingest, NewContent, Stored};
 pub use keeps::MAX_KEEPS;
 pub use large::{Incoming, Landing};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -309,4 +309,27 @@ fn an_export_that_is_killed_leaves_a_whole_tree_and_is_gone_on_with() {
     let side: Vec<_> =
         fs::read_dir(place.at(".out.headwater")).unwrap().map(|item| item.unwrap().file_name()).collect();
     assert_eq!(side.len(), 3, "the lock, the state, the list of files: {side:?}");
+}
+
+#[test]
+fn holes_stay_holes_wherever_a_file_goes() {
+    let place = Place::with_node();
+    place.write("tree/metadata/layout.conf", "masters =\n");
+    place.write("tree/image", "");
+    let image = fs::File::options().write(true).open(place.at("tree/image")).unwrap();
+    for at in [3 << 20, 40 << 20] {
+        image.write_all_at(b"a little between many zeros", at).unwrap();
+    }
+    image.set_len(64 << 20).unwrap();
+    place.ok(IMPORT);
+    place.ok("export out --channel gentoo --dir node");
+    same(&facts(&place.at("tree")), &facts(&place.at("out")));
+    place.ok("backup saved --dir node");
+    place.ok("restore saved --dir back");
+    place.ok("scrub --dir back");
+    let back = place.at("back").join(large_file(&place).strip_prefix(place.at("node")).unwrap());
+    for path in [large_file(&place), place.at("out/image"), back] {
+        let room = fs::metadata(&path).unwrap().blocks() * 512;
+        assert!(room <= 256 << 10, "{} takes {room} bytes", path.display());
+    }
 }
