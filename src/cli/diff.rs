@@ -5,7 +5,7 @@ use super::door::Door;
 use super::json_stored;
 use super::output::{Lean, Lines, count, print, print_json, table};
 use super::start::Place;
-use crate::control::{Changes, ChannelDiff, DiffOrder, PackageDiff};
+use crate::control::{Changes, ChannelDiff, DiffOrder, PackageDiff, Unnamed};
 
 /// Shows it.
 pub(super) fn diff(place: &Place, args: &ChannelDiffArgs) -> anyhow::Result<()> {
@@ -38,6 +38,13 @@ fn told(diff: &ChannelDiff) -> String {
     }
     if diff.times > 0 {
         text.push_str(&format!("\nOf {} directories only the time differs.\n", count(diff.times)));
+    }
+    let Unnamed { packages, directories, ebuilds } = diff.unnamed;
+    let unnamed = [(packages, "packages"), (directories, "directories"), (ebuilds, "ebuilds")];
+    let unnamed = unnamed.iter().filter(|(number, _)| *number > 0);
+    let unnamed: Vec<String> = unnamed.map(|(number, what)| format!("{} more {what}", count(*number))).collect();
+    if !unnamed.is_empty() {
+        text.push_str(&format!("\nNot named, since there are too many: {}.\n", unnamed.join(", ")));
     }
     text
 }
@@ -83,6 +90,7 @@ mod tests {
                 changes: Changes { added: 1_500, removed: 0, changed: 1 },
             }],
             times: 3,
+            unnamed: Unnamed::default(),
         }
     }
 
@@ -97,6 +105,23 @@ mod tests {
              DIRECTORY  FILES\n\
              metadata   +1,500 ~1\n\n\
              Of 3 directories only the time differs.\n"
+        );
+    }
+
+    #[test]
+    fn what_a_diff_does_not_name_is_said() {
+        let check = |unnamed: Unnamed, expected: &str| {
+            let told = told(&ChannelDiff { unnamed, ..diff() });
+            assert_eq!(told.split_once("differs.\n").map(|(_, rest)| rest), Some(expected));
+        };
+        check(Unnamed::default(), "");
+        check(
+            Unnamed { packages: 1_000, directories: 2, ebuilds: 3 },
+            "\nNot named, since there are too many: 1,000 more packages, 2 more directories, 3 more ebuilds.\n",
+        );
+        check(
+            Unnamed { directories: 2, ..Unnamed::default() },
+            "\nNot named, since there are too many: 2 more directories.\n",
         );
     }
 

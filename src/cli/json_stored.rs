@@ -72,6 +72,11 @@ pub(super) fn diff(diff: &ChannelDiff) -> Value {
         "packages": packages.collect::<Vec<_>>(),
         "directories": directories.collect::<Vec<_>>(),
         "directories_touched": diff.times,
+        "unnamed": {
+            "packages": diff.unnamed.packages,
+            "directories": diff.unnamed.directories,
+            "ebuilds": diff.unnamed.ebuilds,
+        },
     })
 }
 

@@ -9,7 +9,7 @@ use super::bounds::{MOST_GROUPS, MOST_NAMES, ValueError, cut, list, number, part
 use super::model::Changes;
 use super::model_work::{
     ChannelDiff, DiffOrder, DirectoryDiff, KeepOrder, KeepReport, KeepWish, KeptByHand, KeptGeneration, LastScrub,
-    PackageDiff, RollbackOrder, RollbackReport,
+    PackageDiff, RollbackOrder, RollbackReport, Unnamed,
 };
 use super::proto as wire;
 use super::proto::diff_event::Event;
@@ -102,11 +102,23 @@ pub(super) fn diff_events(diff: &ChannelDiff) -> Vec<wire::DiffEvent> {
         new: Some(published(&diff.new)),
         changes: Some(diff.changes.into()),
         times: diff.times,
+        unnamed_packages: beyond(diff.packages.len(), MOST_GROUPS),
+        unnamed_directories: beyond(diff.directories.len(), MOST_GROUPS),
+        unnamed_ebuilds: diff.packages.iter().take(MOST_GROUPS).map(unnamed_ebuilds).sum(),
     });
     let packages = diff.packages.iter().take(MOST_GROUPS).map(|package| Event::Package(package.into()));
     let directories = diff.directories.iter().take(MOST_GROUPS).map(|directory| Event::Directory(directory.into()));
     let events = std::iter::once(summary).chain(packages).chain(directories);
     events.map(|event| wire::DiffEvent { event: Some(event) }).collect()
+}
+
+/// How many of `count` are not sent.
+fn beyond(count: usize, most: usize) -> u64 {
+    u64::try_from(count.saturating_sub(most)).unwrap_or(u64::MAX)
+}
+
+fn unnamed_ebuilds(package: &PackageDiff) -> u64 {
+    [&package.added, &package.removed, &package.changed].map(|names| beyond(names.len(), MOST_NAMES)).iter().sum()
 }
 
 /// The summary of a diff, to which [`add`] brings the rest.
@@ -119,6 +131,11 @@ pub(super) fn diff_begun(event: wire::DiffEvent) -> Result<ChannelDiff, ValueErr
         packages: Vec::new(),
         directories: Vec::new(),
         times: summary.times,
+        unnamed: Unnamed {
+            packages: summary.unnamed_packages,
+            directories: summary.unnamed_directories,
+            ebuilds: summary.unnamed_ebuilds,
+        },
     })
 }
 
@@ -343,6 +360,7 @@ mod tests {
             }],
             directories: vec![DirectoryDiff { directory: ".".into(), ..DirectoryDiff::default() }; 2],
             times: 5,
+            unnamed: Unnamed::default(),
         }
     }
 
@@ -365,5 +383,20 @@ mod tests {
         check(|events| drop(events.remove(0)), "summary is missing");
         check(|events| events.push(events[0].clone()), "event is a second summary, which it cannot be");
         check(|events| events[1].event = None, "event is missing");
+    }
+
+    #[test]
+    fn what_a_diff_does_not_name_is_counted() {
+        let long = PackageDiff { removed: vec!["b-1".into(); MOST_NAMES + 2], ..PackageDiff::default() };
+        let mut large = diff();
+        large.packages = vec![PackageDiff::default(); MOST_GROUPS + 3];
+        large.packages[7] = long.clone();
+        // What is not named at all has no names that are left out.
+        large.packages[MOST_GROUPS] = long;
+        large.directories = vec![DirectoryDiff::default(); MOST_GROUPS + 4];
+        let told = joined(diff_events(&large)).unwrap();
+        assert_eq!(told.unnamed, Unnamed { packages: 3, directories: 4, ebuilds: 2 });
+        assert_eq!((told.packages.len(), told.directories.len()), (MOST_GROUPS, MOST_GROUPS));
+        assert_eq!(told.packages[7].removed.len(), MOST_NAMES);
     }
 }

@@ -33,6 +33,19 @@ pub struct ChannelDiff {
     pub directories: Vec<DirectoryDiff>,
     /// Directories of which only the time differs.
     pub times: u64,
+    /// What differs and is not named above, since there is too much of it.
+    pub unnamed: Unnamed,
+}
+
+/// How much of a diff is counted, but not named.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unnamed {
+    /// Packages.
+    pub packages: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Ebuilds of packages that are named.
+    pub ebuilds: u64,
 }
 
 /// What happened to one package.

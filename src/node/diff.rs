@@ -6,7 +6,7 @@ use super::error::NodeError;
 use super::publisher::Board;
 use super::report::{self, History};
 use crate::cascade::RepositoryKind;
-use crate::control::{Changes, ChannelDiff, DiffOrder, DirectoryDiff, PackageDiff};
+use crate::control::{Changes, ChannelDiff, DiffOrder, DirectoryDiff, PackageDiff, Unnamed};
 use crate::portage::changes::{Counts, Grouping, TreeChanges, group};
 use crate::tree::{Snapshot, SnapshotId, TreePathBuf, diff};
 
@@ -46,6 +46,7 @@ pub(super) fn compare(
         packages: packages.into_iter().map(package).collect(),
         directories: directories.into_iter().map(directory).collect(),
         times,
+        unnamed: Unnamed::default(),
     })
 }
 
