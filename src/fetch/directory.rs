@@ -37,7 +37,7 @@ pub struct ImportOrder<'a> {
     pub leave_out: &'a LeaveOut,
     /// What is believed without reading.
     pub trust: Trust,
-    /// What is published of this repository.
+    /// What is published of this repository, or was when the witness was made. The store must have its contents.
     pub previous: Option<&'a Snapshot>,
     /// What its import saw, from [`Store::witness`](crate::store::Store::witness).
     pub witness: Option<&'a Witness>,

@@ -80,6 +80,7 @@ pub(super) fn import(
     let (repository, channels) = publisher.importable(&order.repository)?;
     let previous = publisher.previous(&channels);
     let witness = witness(publisher, &order.repository);
+    let witnessed = witnessed(publisher, witness.as_ref(), previous.snapshot());
     let mut ingest = publisher.store.begin(&order.repository)?;
 
     let imported = fetch::import(
@@ -87,7 +88,7 @@ pub(super) fn import(
             source: &order.source,
             leave_out: &leave_out(&repository),
             trust: trust(order.compare),
-            previous: previous.snapshot(),
+            previous: witnessed.as_ref().or(previous.snapshot()),
             witness: witness.as_ref(),
             threads: None,
             progress: &|seen| progress(told(seen)),
@@ -99,8 +100,9 @@ pub(super) fn import(
     let own = own_files(repository.kind);
     if previous.is_published_unchanged(&imported, &own) && !previous.is_mended(&ingest, &own)? {
         drop(ingest);
-        if let Some(snapshot) = previous.snapshot().filter(|_| report.files_read > 0) {
-            // The same bytes in other files, as after a copy: the next import need not read them again.
+        if let Some(snapshot) = previous.snapshot().filter(|_| report.files_read > 0 || witnessed.is_some()) {
+            // The same bytes in other files, as after a copy: the next import need not read them again. Nor need it where
+            // what was seen is of a generation that a sweep will take.
             publisher.store.set_witness(&order.repository, &imported.witness(snapshot))?;
         }
         report.elapsed = start.elapsed();
@@ -167,6 +169,17 @@ fn witness(publisher: &Publisher, repository: &RepositoryName) -> Option<Witness
         tracing::warn!(%repository, %error, "what the last import saw is lost; every file is read");
         None
     })
+}
+
+/// The snapshot that a witness is of, where it is another one than what is published, as after a rollback. As long as it is
+/// kept, what the witness says of its files is as good.
+fn witnessed(publisher: &Publisher, witness: Option<&Witness>, published: Option<&Snapshot>) -> Option<Snapshot> {
+    let wanted = witness?.snapshot;
+    if published.is_some_and(|published| published.id() == wanted) {
+        return None;
+    }
+    let loaded = publisher.store.snapshot(&wanted);
+    loaded.inspect_err(|error| tracing::debug!(%error, "what the last import saw is of no use")).ok()
 }
 
 fn trust(compare: Compare) -> Trust {

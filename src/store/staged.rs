@@ -72,7 +72,7 @@ impl<'s> Staged<'s> {
     }
 
     /// The same for what has the content of generation `of` again; its record says so. The witness stays: it is of a
-    /// snapshot that is not published any more, so the next import trusts nothing and reads every file.
+    /// snapshot that is not the newest any more, and of use as long as that one is kept.
     pub fn publish_rollback(self, heads: Vec<NewHead>, of: Generation) -> Result<Vec<Publication>, StoreError> {
         self.move_heads(heads, None, Some(of))
     }

@@ -241,6 +241,21 @@ fn what_is_at_rest_is_read_once_unless_all_is_to_be_read() {
 }
 
 #[test]
+fn what_is_at_rest_is_not_read_after_a_rollback_either() {
+    let place = Place::with_node();
+    let proto = format!("import {}/proto --repository gentoo --dir node", env!("CARGO_MANIFEST_DIR"));
+    place.write("tree/a", "a");
+    place.ok(IMPORT);
+    place.ok(&proto);
+    place.ok("channel rollback gentoo@1 --dir node");
+    let again = place.json(&proto);
+    assert_eq!((&again["files_read"], &again["published"][0]["generation"]), (&0.into(), &4.into()), "{again}");
+    let diff = place.ok("channel diff gentoo@2 gentoo@4 --dir node");
+    assert!(diff.contains("0 added, 0 removed, ") && !diff.contains("headwater"), "only the stamp: {diff}");
+    place.ok("scrub --dir node");
+}
+
+#[test]
 fn what_cannot_be_read_is_named_and_nothing_is_published() {
     let place = Place::with_node();
     for name in ["open", "shut", "closed/inside"] {
