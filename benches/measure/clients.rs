@@ -62,15 +62,33 @@ pub(crate) fn run_all(
     limit: Duration,
     look: &mut dyn FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<(Took, Vec<Output>)> {
+    let places = commands.len();
+    run_queue(commands, places, limit, &mut |_| look())
+}
+
+/// Runs commands, so many at a time, until all have ended well; lets `look` look from time to time, and whenever one has
+/// ended, and tells it how many have.
+pub(crate) fn run_queue(
+    commands: &mut [Command],
+    places: usize,
+    limit: Duration,
+    look: &mut dyn FnMut(usize) -> anyhow::Result<()>,
+) -> anyhow::Result<(Took, Vec<Output>)> {
     let (before, start) = (proc::reaped()?, Instant::now());
     let mut running = Running::default();
     let (sender, ended) = channel();
-    for command in commands {
+    let mut waiting = commands.iter_mut();
+    let mut begin = |running: &mut Running| -> anyhow::Result<()> {
+        let Some(command) = waiting.next() else { return Ok(()) };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().with_context(|| format!("start {}", command.get_program().display()))?;
         running.0.push(child.id());
         let sender = sender.clone();
         thread::spawn(move || wait(child, &sender));
+        Ok(())
+    };
+    for _ in 0..places {
+        begin(&mut running)?;
     }
     let mut outputs = Vec::new();
     while !running.0.is_empty() {
@@ -86,8 +104,10 @@ pub(crate) fn run_all(
                     bail!("a command failed, {}: {out}{err}", output.status);
                 }
                 outputs.push(output);
+                begin(&mut running)?;
+                look(outputs.len())?;
             }
-            Err(RecvTimeoutError::Timeout) => look()?,
+            Err(RecvTimeoutError::Timeout) => look(outputs.len())?,
             Err(RecvTimeoutError::Disconnected) => bail!("nobody waits for the commands"),
         }
     }

@@ -28,6 +28,16 @@ pub(crate) struct Options {
     pub(crate) growth: [u64; 3],
     /// The long run.
     pub(crate) soak: Soak,
+    /// Connections that do nothing.
+    pub(crate) idle: usize,
+    /// Clients of a queue, of which `crowd` run at a time.
+    pub(crate) queue: usize,
+    /// Files that one client asks for again.
+    pub(crate) redos: usize,
+    /// Clients that read next to nothing, and as many that say next to nothing.
+    pub(crate) slow: usize,
+    /// Clients at once that ask for what is dear to answer.
+    pub(crate) bombs: usize,
     /// The one part that is measured; `None`: all.
     pub(crate) only: Option<String>,
 }
@@ -62,6 +72,11 @@ const FULL: Options = Options {
         clients: 20,
         read_every: 1,
     },
+    idle: 10_000,
+    queue: 200,
+    redos: 100_000,
+    slow: 50,
+    bombs: 8,
     only: None,
 };
 const QUICK: Options = Options {
@@ -80,6 +95,11 @@ const QUICK: Options = Options {
         clients: 20,
         read_every: 1,
     },
+    idle: 200,
+    queue: 24,
+    redos: 2_000,
+    slow: 6,
+    bombs: 4,
     only: None,
 };
 

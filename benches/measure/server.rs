@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use rustix::process::Signal;
 
 use super::clients::{run_one, signal};
@@ -79,6 +79,11 @@ impl Server {
         }
         server.start = start.elapsed();
         Ok(server)
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Where it is.
@@ -185,6 +190,24 @@ pub(crate) fn keep_only(dir: &Path, generations: usize) -> anyhow::Result<()> {
     ensure!(kept != text, "the configuration has no [keep]: {text}");
     fs::write(&config, kept)?;
     Ok(())
+}
+
+/// Writes lines below `[limits]` in the configuration that [`init`] made, in place of any that were written before.
+pub(crate) fn limit(dir: &Path, lines: &str) -> anyhow::Result<()> {
+    const MARK: &str = "\n[limits]\n";
+    const END: &str = "# ^ of a bench\n";
+    let config = dir.join("headwater.toml");
+    let text = fs::read_to_string(&config)?;
+    let (before, after) = text.split_once(MARK).context("the configuration has no limits")?;
+    let after = after.split_once(END).map_or(after, |(_, after)| after);
+    fs::write(&config, format!("{before}{MARK}{lines}{END}{after}"))?;
+    Ok(())
+}
+
+/// What a node in `dir` has logged since its start.
+pub(crate) fn log(dir: &Path) -> anyhow::Result<String> {
+    let path = dir.with_extension("err");
+    fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
 }
 
 /// Has a node publish a tree.

@@ -64,6 +64,7 @@ impl Numbers {
             Unit::Seconds if most < 0.1 => format!("{:.1} ms", value * 1e3),
             Unit::Seconds if most < 1.0 => format!("{:.0} ms", value * 1e3),
             Unit::Seconds => format!("{value:.2} s"),
+            Unit::Bytes if most < 1e6 => format!("{:.1} KB", value / 1e3),
             Unit::Bytes => format!("{:.1} MB", value / 1e6),
         };
         match self.values.len() {
@@ -86,13 +87,35 @@ pub(crate) enum Target {
 }
 
 /// The table.
-#[derive(Default)]
 pub(crate) struct Table {
+    /// What stands above the two columns of numbers.
+    heads: [&'static str; 2],
     rows: Vec<[String; 6]>,
     missed: usize,
 }
 
+impl Default for Table {
+    fn default() -> Table {
+        Table::of(["rsync", "headwater"])
+    }
+}
+
 impl Table {
+    /// A table that holds one thing against another; the targets are for the second one.
+    pub(crate) fn of(heads: [&'static str; 2]) -> Table {
+        Table { heads, rows: Vec::new(), missed: 0 }
+    }
+
+    /// How many targets were missed so far.
+    pub(crate) fn missed(&self) -> usize {
+        self.missed
+    }
+
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Adds a row; `stock` has no numbers where there is nothing to compare with.
     pub(crate) fn row(&mut self, what: &str, stock: Option<&Numbers>, ours: &Numbers, target: Target) {
         // Nothing over nothing is no ratio: too little was done to be seen.
@@ -127,7 +150,8 @@ impl Table {
 
     /// Prints it, below what it was measured with and above what is to be known about it.
     pub(crate) fn print(self, sample: &str, machine: &str, notes: &str) -> anyhow::Result<()> {
-        let head = ["", "rsync", "headwater", "ratio", "target", ""].map(str::to_owned);
+        let [first, second] = self.heads;
+        let head = ["", first, second, "ratio", "target", ""].map(str::to_owned);
         let widths: Vec<usize> = (0..head.len())
             .map(|column| self.rows.iter().chain([&head]).filter_map(|row| row.get(column)).map(String::len).max())
             .map(Option::unwrap_or_default)
