@@ -202,6 +202,7 @@ impl Siege<'_> {
                 Ok((took, outputs)) => {
                     let told = outputs.iter().map(|output| String::from_utf8_lossy(&output.stdout)).collect::<String>();
                     ensure!(told.contains("files transferred: 0\n"), "something was transferred: {told}");
+                    say(&format!("  a stock no-op: {:.3?}, node's memory {} KiB", took.wall, most >> 10));
                     wall.time(took.wall);
                 }
                 Err(error) => self.failures.push(format!("a stock client was not served: {error:#}")),
@@ -221,6 +222,7 @@ impl Siege<'_> {
         let before = node.settled_pss()?;
         let job = Job { kind: abuse.kind, clients: abuse.clients, files: self.flat()?, redos: self.options.redos };
         let hostile = Hostile::start(&job, node.address())?;
+        say("  under way");
         park_timeout(BEGUN);
         let held = match abuse.bound {
             Bound::Each => node.settled_pss()?,
@@ -236,6 +238,7 @@ impl Siege<'_> {
             None => None,
         };
         let told = hostile.end()?;
+        say("  over");
         self.noops(&node, List::Known)?;
         let after = node.settled_pss()?;
         self.judge(abuse, &mut node, &told)?;
