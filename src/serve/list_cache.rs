@@ -1,11 +1,11 @@
 //! File lists that are ready to send, shared by all who ask for the same one.
 //!
 //! One task owns the map. A list is built once, however many clients ask at the same moment, on a blocking thread;
-//! for one address one at a time, so that nobody's lists hold up everybody else's. A build ends when it takes too long,
-//! and when all who waited for it have gone. What was not used for longest goes first when the cache exceeds its
-//! bytes; a list that is larger than the whole cache is handed out and not kept. No build begins while the lists that
-//! live, in the cache or in connections, take more than the same bytes. What a client writes into its rules and paths
-//! is known here by a digest, so it takes no room.
+//! for one address one at a time, and next for whoever has cost least, so that nobody's lists hold up everybody else's.
+//! A build ends when it takes too long, and when all who waited for it have gone. What was not used for longest goes
+//! first when the cache exceeds its bytes; a list that is larger than the whole cache is handed out and not kept. No
+//! build begins while the lists that live, in the cache or in connections, take more than the same bytes. What a client
+//! writes into its rules and paths is known here by a digest, so it takes no room.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::account::{Account, Charge};
 use super::contents::Readers;
@@ -36,6 +36,12 @@ const SUMMERS: usize = 1;
 
 /// Lists that wait to be built; each holds a client's rules and paths.
 const MOST_QUEUED: usize = 1024;
+
+/// Whose lists took longer than this, leaves a builder to others. Honest lists take a second, and are shared.
+const DEAR: Duration = Duration::from_secs(5);
+
+/// How long it is known what whose lists took.
+const REMEMBERED: Duration = Duration::from_secs(300);
 
 /// Requests that wait for the owner; more wait in their connections.
 const QUEUE: usize = 64;
@@ -143,6 +149,7 @@ struct Build {
     of: Weak<Current>,
     origin: IpAddr,
     kind: Kind,
+    began: Instant,
     /// Tells the build that nobody waits.
     unwanted: Arc<AtomicBool>,
 }
@@ -178,8 +185,9 @@ struct Owner {
     queue: VecDeque<Key>,
     builds: JoinSet<Listed>,
     building: HashMap<Id, Build>,
-    /// For whom the last build began.
-    last: Option<IpAddr>,
+    /// How long builds took for whom, and since when that is known.
+    spent: HashMap<IpAddr, Duration>,
+    since: Instant,
     /// What lives of all that was made here, for whom; and the neighbour of all of them.
     accounts: HashMap<IpAddr, Account>,
     account: Account,
@@ -203,7 +211,8 @@ impl Owner {
             queue: VecDeque::new(),
             builds: JoinSet::new(),
             building: HashMap::new(),
-            last: None,
+            spent: HashMap::new(),
+            since: Instant::now(),
             accounts: HashMap::new(),
             account: Account::default(),
             bytes: 0,
@@ -267,13 +276,12 @@ impl Owner {
             let unwanted = Arc::new(AtomicBool::new(false));
             let (of, kind) = (Arc::downgrade(&work.current), Kind::of(&work.order));
             let task = self.builds.spawn(build_one(*work, self.readers.clone(), unwanted.clone()));
-            self.building.insert(task.id(), Build { key, of, origin, kind, unwanted });
-            self.last = Some(origin);
+            self.building.insert(task.id(), Build { key, of, origin, kind, began: Instant::now(), unwanted });
         }
     }
 
     /// Takes the next list off the queue that may be built: not of an address for which one of its kind is being built,
-    /// and not of the one that was served last if there is another.
+    /// and of those that of the one that has cost least. Dear ones leave a builder to the others.
     fn next(&mut self) -> Option<Key> {
         let slots = &mut self.slots;
         self.queue.retain(|key| match slots.get_mut(key) {
@@ -289,16 +297,15 @@ impl Owner {
         });
         let may_start = |key: &Key| match self.slots.get(key) {
             Some(Slot::Wanted { work: Some(work), origin, .. }) => {
-                let kind = Kind::of(&work.order);
+                let (kind, spent) = (Kind::of(&work.order), self.spent.get(origin).copied().unwrap_or_default());
                 let alike = || self.building.values().filter(|build| build.kind == kind);
-                (alike().count() < kind.builders() && alike().all(|build| build.origin != *origin)).then_some(*origin)
+                let builders = if spent < DEAR { kind.builders() } else { (kind.builders() - 1).max(1) };
+                (alike().count() < builders && alike().all(|build| build.origin != *origin)).then_some(spent)
             }
             _ => None,
         };
-        let startable: Vec<(usize, IpAddr)> =
-            self.queue.iter().enumerate().filter_map(|(at, key)| may_start(key).map(|origin| (at, origin))).collect();
-        let other = startable.iter().find(|(_, origin)| Some(*origin) != self.last);
-        let (at, _) = *other.or(startable.first())?;
+        let startable = self.queue.iter().enumerate().filter_map(|(at, key)| Some((may_start(key)?, at)));
+        let (_, at) = startable.min()?;
         self.queue.remove(at)
     }
 
@@ -330,7 +337,11 @@ impl Owner {
                 (error.id(), Err(NoList::ours()))
             }
         };
-        let Some(Build { key, of, origin, .. }) = self.building.remove(&id) else { return };
+        let Some(Build { key, of, origin, began, .. }) = self.building.remove(&id) else { return };
+        if self.since.elapsed() > REMEMBERED || self.spent.len() >= MOST_QUEUED {
+            (self.spent, self.since) = (HashMap::new(), Instant::now());
+        }
+        *self.spent.entry(origin).or_default() += began.elapsed();
         if listed.is_err() && matches!(self.slots.get(&key), Some(Slot::Wanted { work: Some(_), .. })) {
             // It was given up, and then somebody came who wants it.
             self.queue.push_front(key);

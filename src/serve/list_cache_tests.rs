@@ -203,6 +203,35 @@ async fn no_address_holds_up_the_lists_of_another() {
     assert!(desk.owner.queue.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn whose_lists_take_long_leave_a_builder_to_others_and_come_after_them() {
+    const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 3));
+    let mut desk = Desk::open();
+    let mut answers = Vec::new();
+    for path in ["mod/a", "mod/b"] {
+        answers.push(desk.ask(HERE, order(path, "- here")));
+        answers.push(desk.ask(THERE, order(path, "- there")));
+    }
+    assert_eq!((desk.is_building(HERE), desk.is_building(THERE)), (1, 1), "nobody knows yet how long it takes");
+    tokio::time::advance(DEAR).await;
+    desk.turn().await;
+    desk.turn().await;
+    assert_eq!(desk.is_building(HERE) + desk.is_building(THERE), 1, "one builder is left to others");
+    answers.push(desk.ask(ELSEWHERE, order("mod/", "")));
+    assert_eq!(desk.is_building(ELSEWHERE), 1, "who has cost nothing need not wait");
+    while !desk.owner.building.is_empty() {
+        desk.turn().await;
+    }
+    for answer in answers {
+        assert!(answer.await.expect("an answer").is_ok());
+    }
+    tokio::time::advance(REMEMBERED + Duration::from_millis(1)).await;
+    let _answers = ["mod/a", "mod/b"].map(|path| desk.ask(HERE, order(path, "- again")));
+    desk.turn().await;
+    let _other = desk.ask(THERE, order("mod/", "- again"));
+    assert_eq!((desk.is_building(HERE), desk.is_building(THERE)), (1, 1), "nothing is held against anybody for ever");
+}
+
 #[tokio::test]
 async fn a_list_that_nobody_waits_for_is_given_up_and_made_again_for_who_comes_then() {
     let mut desk = Desk::open();
