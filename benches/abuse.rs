@@ -42,6 +42,9 @@ const LIMIT: Duration = Duration::from_secs(1800);
 /// How long the abuse goes on before a stock client comes.
 const BEGUN: Duration = Duration::from_secs(3);
 
+/// Within this time a node gives freed memory back.
+const GIVEN_BACK: Duration = Duration::from_secs(35);
+
 /// Open files that a process needs beside its connections, and more.
 const SPARE: u64 = 500;
 
@@ -240,6 +243,9 @@ impl Siege<'_> {
         let told = hostile.end()?;
         say("  over");
         self.noops(&node, List::Known)?;
+        if self.options.warm_up > 0 {
+            park_timeout(GIVEN_BACK);
+        }
         let after = node.settled_pss()?;
         self.judge(abuse, &mut node, &told)?;
         let name = match abuse.kind {

@@ -19,7 +19,7 @@ use super::clock;
 use super::config::{Config, LogConfig, Sources};
 use super::desk::{self, Desk};
 use super::error::NodeError;
-use super::give_back::give_back;
+use super::give_back::{give_back, give_back_often};
 use super::jobs;
 use super::modules;
 use super::publisher::{Board, Publisher};
@@ -179,6 +179,7 @@ impl Node {
         // The writer and its lock outlive all loops: no other node may sweep what a transfer still reads.
         let (keep, kept) = oneshot::channel();
         tasks.start("desk", desk::work(desk, requests, bad, desk_stop, keep));
+        tasks.start("memory", give_back_often(stop.clone()));
         tasks.start("news", news.tell(stop.clone(), until));
         let cut = CancellationToken::new();
         let mut watching = JoinSet::new();
