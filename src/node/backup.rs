@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::beside::Beside;
+use super::beside::{Beside, Edition, Sort};
 use super::copied::{copy, digest};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
@@ -24,8 +24,12 @@ use crate::names::{ChannelName, Generation};
 use crate::store::{Copying, Reader};
 use crate::tree::ContentId;
 
-/// What the place beside a backup says that it is for.
-const KIND: &str = "backup";
+/// What the place beside a backup says that it is for. A backup says itself when it was made.
+pub(super) const BACKUP: &Sort = &Sort { name: "backup", proves };
+
+fn proves(edition: &Edition) -> bool {
+    Manifest::read(&edition.path).is_ok_and(|manifest| manifest.time.to_string() == edition.label)
+}
 
 /// The database in a data directory.
 pub(super) const DATABASE: &str = "headwater.db";
@@ -67,7 +71,7 @@ pub struct BackupReport {
 pub fn backup(data: &Path, target: &Path, now: i64, watch: &mut Watch<'_>) -> Result<BackupReport, NodeError> {
     let start = Instant::now();
     let data = data.canonicalize().map_err(file("look at", data))?;
-    let beside = Beside::take(KIND, target)?;
+    let beside = Beside::take(BACKUP, target)?;
     if beside.target().starts_with(&data) {
         return Err(CopyError::Inside { path: beside.target().to_owned() }.into());
     }

@@ -1,18 +1,23 @@
 //! A directory of ours that is replaced as a whole: the next edition is built beside it and takes its place in one rename.
 //!
 //! `DIR` is what others see; `.DIR.headwater` beside it holds the edition that is being built, and a small text that says
-//! which directory is ours and what it holds. A directory that this text does not name by its inode is somebody else's
-//! and is never touched. Whatever a run that was cut leaves behind is there for the next one, and `DIR` is at every
-//! moment the old edition or the new one.
+//! which directory is ours and what it holds. A directory is ours if this text names its inode and the time at which it
+//! was made: the number alone goes to the next directory that anybody makes. Any other one is somebody else's and is never
+//! touched. Whatever a run that was cut leaves behind is there for the next one, and `DIR` is at every moment the old
+//! edition or the new one; where a file system cannot exchange the two, a crash may leave neither, and the next run puts
+//! the right one back.
 //! Deliberately absent: what an edition holds.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, syncfs};
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, RenameFlags, StatxFlags, flock, renameat_with, statx, syncfs,
+};
 use rustix::io::Errno;
 
 use super::copy_error::CopyError;
@@ -22,10 +27,24 @@ use super::plain::remove_tree;
 /// Longest text of this kind that is read.
 const MAX_STATE_BYTES: u64 = 4096;
 
+/// What is being built in the side directory, and what was just replaced.
+const NEW: &str = "new";
+const OLD: &str = "old";
+
+/// What editions are of.
+#[derive(Debug)]
+pub(super) struct Sort {
+    /// One word for it.
+    pub(super) name: &'static str,
+    /// Whether a directory is the edition of this label, going by what is in it. Asked where it is not known when the
+    /// directory was made; in doubt it is not.
+    pub(super) proves: fn(&Edition) -> bool,
+}
+
 /// The place beside a directory. While it is held nobody else builds there.
 #[derive(Debug)]
 pub(super) struct Beside {
-    kind: &'static str,
+    sort: &'static Sort,
     target: PathBuf,
     side: PathBuf,
     former: Option<String>,
@@ -41,8 +60,16 @@ struct State {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Known {
-    inode: u64,
+    directory: Directory,
     label: String,
+}
+
+/// What tells a directory from all others of its file system.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Directory {
+    inode: u64,
+    /// When it was made, in seconds and nanoseconds; not every file system tells it.
+    made: Option<(i64, u32)>,
 }
 
 /// An edition of ours that can be read: where it is and what it was called when it was shown.
@@ -55,24 +82,36 @@ pub(super) struct Edition {
 }
 
 /// Looks for an edition of ours at `path`, for reading.
-pub(super) fn edition(kind: &'static str, path: &Path) -> Result<Edition, NodeError> {
+pub(super) fn edition(sort: &'static Sort, path: &Path) -> Result<Edition, NodeError> {
     let path = resolved(path)?;
-    let side = side_of(&path)?;
-    match (inode(&path)?, State::read(kind, &side)?) {
-        (Some(inode), state) => match state.label(inode) {
-            Some(label) => Ok(Edition { label, path, side }),
-            None => Err(CopyError::NotOurs { path, kind }.into()),
-        },
-        (None, _) => Err(CopyError::NotOurs { path, kind }.into()),
+    ours(sort, &path, &side_of(&path)?)?.ok_or_else(|| CopyError::NoEdition { path, kind: sort.name }.into())
+}
+
+/// The edition at `path`, if what is there is ours.
+fn ours(sort: &Sort, path: &Path, side: &Path) -> Result<Option<Edition>, NodeError> {
+    let Some(found) = directory(path)? else { return Ok(None) };
+    for Known { directory: known, label } in State::read(sort, side)?.known {
+        if known.inode != found.inode {
+            continue;
+        }
+        let edition = Edition { path: path.to_owned(), label, side: side.to_owned() };
+        let is_ours = match (known.made, found.made) {
+            (Some(then), Some(now)) => then == now,
+            _ => (sort.proves)(&edition),
+        };
+        if is_ours {
+            return Ok(Some(edition));
+        }
     }
+    Ok(None)
 }
 
 impl Beside {
-    /// Takes the place beside `target`, which is not there yet, or empty, or an edition of ours of the same `kind`.
-    pub(super) fn take(kind: &'static str, target: &Path) -> Result<Self, NodeError> {
+    /// Takes the place beside `target`, which is not there yet, or empty, or an edition of ours of the same sort.
+    pub(super) fn take(sort: &'static Sort, target: &Path) -> Result<Self, NodeError> {
         let target = resolved(target)?;
         let side = side_of(&target)?;
-        let former = Self::former_at(kind, &target, &side)?;
+        Self::former_at(sort, &target, &side)?;
         match DirBuilder::new().mode(0o700).create(&side) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => made.map_err(file("make", &side))?,
@@ -82,23 +121,25 @@ impl Beside {
         let lock = lock.map_err(file("open", &path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(CopyError::Busy { path: target, kind }.into()),
+            Err(Errno::WOULDBLOCK) => return Err(CopyError::Busy { path: target, kind: sort.name }.into()),
             Err(error) => return Err(file("lock", &path)(error.into())),
         }
         // It may have been replaced while nobody had the lock.
-        let former = Self::former_at(kind, &target, &side).map(|now| now.or(former))?;
-        let beside = Self { kind, target, side, former, _lock: lock };
+        let former = Self::former_at(sort, &target, &side)?;
+        let beside = Self { sort, target, side, former, _lock: lock };
         remove_tree(&beside.old())?;
         Ok(beside)
     }
 
     /// What the directory is called if it is ours; fails if it is somebody else's.
-    fn former_at(kind: &'static str, target: &Path, side: &Path) -> Result<Option<String>, NodeError> {
-        let Some(inode) = inode(target)? else { return Ok(None) };
-        let label = State::read(kind, side)?.label(inode);
+    fn former_at(sort: &Sort, target: &Path, side: &Path) -> Result<Option<String>, NodeError> {
+        if directory(target)?.is_none() {
+            return Ok(None);
+        }
+        let label = ours(sort, target, side)?.map(|edition| edition.label);
         let is_empty = || fs::read_dir(target).map(|mut names| names.next().is_none());
         if label.is_none() && !is_empty().map_err(file("list", target))? {
-            return Err(CopyError::NotOurs { path: target.to_owned(), kind }.into());
+            return Err(CopyError::NotOurs { path: target.to_owned(), kind: sort.name }.into());
         }
         Ok(label)
     }
@@ -110,11 +151,11 @@ impl Beside {
 
     /// Where the next edition is built. What is there is of a run that was cut.
     pub(super) fn building(&self) -> PathBuf {
-        self.side.join("new")
+        self.side.join(NEW)
     }
 
     fn old(&self) -> PathBuf {
-        self.side.join("old")
+        self.side.join(OLD)
     }
 
     /// Where small files about editions lie.
@@ -133,17 +174,18 @@ impl Beside {
         let building = self.building();
         let open = File::open(&building).map_err(file("open", &building))?;
         syncfs(&open).map_err(|error| file("sync", &building)(error.into()))?;
-        let next = Known { inode: open.metadata().map_err(file("look at", &building))?.ino(), label: label.to_owned() };
-        let now = inode(&self.target)?;
-        let shown = self.former.clone().zip(now).map(|(label, inode)| Known { inode, label });
-        State { known: shown.into_iter().chain([next.clone()]).collect() }.write(self.kind, &self.side)?;
+        let known = |directory, label: &str| Known { directory, label: label.to_owned() };
+        let next = directory(&building)?.map(|directory| known(directory, label));
+        let now = directory(&self.target)?;
+        let shown = self.former.as_deref().zip(now).map(|(label, directory)| known(directory, label));
+        State { known: shown.into_iter().chain(next.clone()).collect() }.write(self.sort, &self.side)?;
         match now {
             None => fs::rename(&building, &self.target).map_err(file("rename to", &self.target))?,
             Some(_) => self.exchange(&building)?,
         }
         let parent = self.target.parent().unwrap_or(Path::new("/"));
         sync(parent)?;
-        State { known: vec![next] }.write(self.kind, &self.side)?;
+        State { known: next.into_iter().collect() }.write(self.sort, &self.side)?;
         for old in [self.building(), self.old()] {
             if let Err(error) = remove_tree(&old) {
                 tracing::warn!(%error, "the edition before is not removed; the next run does it");
@@ -166,16 +208,12 @@ impl Beside {
 }
 
 impl State {
-    fn label(&self, inode: u64) -> Option<String> {
-        self.known.iter().find(|known| known.inode == inode).map(|known| known.label.clone())
-    }
-
     fn path(side: &Path) -> PathBuf {
         side.join("state")
     }
 
     /// The text, or nothing known where there is none.
-    fn read(kind: &'static str, side: &Path) -> Result<Self, NodeError> {
+    fn read(sort: &Sort, side: &Path) -> Result<Self, NodeError> {
         let path = Self::path(side);
         let mut text = String::new();
         match File::open(&path).and_then(|open| open.take(MAX_STATE_BYTES).read_to_string(&mut text)) {
@@ -184,26 +222,46 @@ impl State {
             Err(error) => return Err(file("read", &path)(error)),
         }
         let mut lines = text.lines();
-        let is_ours = lines.next() == Some(&*first_line(kind));
+        let is_ours = lines.next() == Some(&*first_line(sort));
         let known = lines.map_while(|line| {
-            let (inode, label) = line.strip_prefix("directory ")?.split_once(' ')?;
-            Some(Known { inode: inode.parse().ok()?, label: label.to_owned() })
+            let (directory, label) = line.strip_prefix("directory ")?.split_once(' ')?;
+            Some(Known { directory: Directory::parse(directory)?, label: label.to_owned() })
         });
         // Of another kind, or damaged: then nothing here is known to be ours.
         Ok(if is_ours { Self { known: known.collect() } } else { Self::default() })
     }
 
-    fn write(&self, kind: &'static str, side: &Path) -> Result<(), NodeError> {
-        let mut text = first_line(kind) + "\n";
+    fn write(&self, sort: &Sort, side: &Path) -> Result<(), NodeError> {
+        let mut text = first_line(sort) + "\n";
         for known in &self.known {
-            text.push_str(&format!("directory {} {}\n", known.inode, known.label));
+            text.push_str(&format!("directory {} {}\n", known.directory, known.label));
         }
         write_durably(&Self::path(side), text.as_bytes())
     }
 }
 
-fn first_line(kind: &str) -> String {
-    format!("headwater {kind} 1")
+impl Directory {
+    /// Reads `INODE@SECONDS.NANOSECONDS`, or `INODE`.
+    fn parse(text: &str) -> Option<Self> {
+        let Some((inode, made)) = text.split_once('@') else {
+            return Some(Self { inode: text.parse().ok()?, made: None });
+        };
+        let (seconds, nanos) = made.split_once('.')?;
+        Some(Self { inode: inode.parse().ok()?, made: Some((seconds.parse().ok()?, nanos.parse().ok()?)) })
+    }
+}
+
+impl fmt::Display for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.made {
+            Some((seconds, nanos)) => write!(f, "{}@{seconds}.{nanos}", self.inode),
+            None => write!(f, "{}", self.inode),
+        }
+    }
+}
+
+fn first_line(sort: &Sort) -> String {
+    format!("headwater {} 1", sort.name)
 }
 
 /// Writes a file beside and renames it, so that it is whole or not there.
@@ -244,24 +302,31 @@ fn side_of(target: &Path) -> Result<PathBuf, NodeError> {
     Ok(target.with_file_name(side))
 }
 
-/// The inode of a directory; `None` if there is nothing. Anything else in its place is in the way.
-fn inode(path: &Path) -> Result<Option<u64>, NodeError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => Ok(Some(found.ino())),
-        Ok(_) => Err(file("replace", path)(io::Error::from(ErrorKind::NotADirectory))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(file("look at", path)(error)),
+/// The directory at `path`; `None` if there is nothing. Anything else in its place is in the way.
+fn directory(path: &Path) -> Result<Option<Directory>, NodeError> {
+    let flags = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let said = match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, flags) {
+        Err(Errno::NOENT) => return Ok(None),
+        said => said.map_err(|error| file("look at", path)(error.into()))?,
+    };
+    if FileType::from_raw_mode(u32::from(said.stx_mode)) != FileType::Directory {
+        return Err(file("use", path)(io::Error::from(ErrorKind::NotADirectory)));
     }
+    let tells = StatxFlags::from_bits_retain(said.stx_mask).contains(StatxFlags::BTIME);
+    let made = tells.then_some((said.stx_btime.tv_sec, said.stx_btime.tv_nsec));
+    Ok(Some(Directory { inode: said.stx_ino, made }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KIND: &str = "export";
+    /// Never more than the text says.
+    const EXPORT: &Sort = &Sort { name: "export", proves: |_| false };
+    const BACKUP: &Sort = &Sort { name: "backup", proves: |_| false };
 
     fn build(target: &Path, name: &str) -> PathBuf {
-        let beside = Beside::take(KIND, target).expect("it is ours or free");
+        let beside = Beside::take(EXPORT, target).expect("it is ours or free");
         fs::create_dir(beside.building()).expect("it is new");
         fs::write(beside.building().join(name), name).expect("a file");
         beside.show(name).expect("it can be shown")
@@ -281,10 +346,10 @@ mod tests {
         for name in ["one", "two", "three"] {
             let shown = build(&target, name);
             assert_eq!(names(&shown), [name]);
-            assert_eq!(edition(KIND, &target).expect("ours").label, name);
+            assert_eq!(edition(EXPORT, &target).expect("ours").label, name);
             assert_eq!(names(&place.path().join(".tree.headwater")), ["lock", "state"], "the old one is gone");
         }
-        assert!(edition("backup", &target).is_err(), "of another kind");
+        assert!(edition(BACKUP, &target).is_err(), "of another kind");
         let link = place.path().join("link");
         std::os::unix::fs::symlink(&target, &link).expect("a link");
         build(&link, "four");
@@ -303,14 +368,14 @@ mod tests {
         fs::rename(&target, place.path().join("away")).expect("a new name");
         fs::create_dir(&target).expect("a directory");
         fs::write(target.join("precious"), "").expect("a file");
-        for kind in [KIND, "backup"] {
-            let refused = Beside::take(kind, &target).expect_err("it is theirs");
+        for sort in [EXPORT, BACKUP] {
+            let refused = Beside::take(sort, &target).expect_err("it is theirs");
             assert!(refused.to_string().contains("tree"), "{refused}");
         }
         assert_eq!(names(&target), ["precious"]);
         let stray = place.path().join("stray");
         fs::write(&stray, "").expect("a file");
-        assert!(Beside::take(KIND, &stray).is_err() && stray.is_file());
+        assert!(Beside::take(EXPORT, &stray).is_err() && stray.is_file());
     }
 
     #[test]
@@ -318,14 +383,22 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let target = place.path().join("tree");
         build(&target, "one");
-        let first = Beside::take(KIND, &target).expect("ours");
+        let first = Beside::take(EXPORT, &target).expect("ours");
         fs::create_dir_all(first.building().join("half")).expect("a directory");
-        let refused = Beside::take(KIND, &target).expect_err("it is taken");
+        let refused = Beside::take(EXPORT, &target).expect_err("it is taken");
         assert!(matches!(refused, NodeError::Copy(CopyError::Busy { .. })), "{refused}");
         drop(first);
-        let again = Beside::take(KIND, &target).expect("it is free");
+        let again = Beside::take(EXPORT, &target).expect("it is free");
         assert_eq!(names(&again.building()), ["half"]);
         assert_eq!(again.former().expect("the first").label, "one");
+    }
+
+    fn write_state(side: &Path, known: &[(&Path, &str)]) {
+        let known = known.iter().map(|(path, label)| {
+            let directory = directory(path).expect("a directory").expect("it is there");
+            Known { directory, label: (*label).to_owned() }
+        });
+        State { known: known.collect() }.write(EXPORT, side).expect("a text");
     }
 
     #[test]
@@ -334,13 +407,10 @@ mod tests {
         let target = place.path().join("tree");
         build(&target, "one");
         let side = place.path().join(".tree.headwater");
-        let before = inode(&target).expect("a directory").expect("it is there");
-        fs::create_dir(side.join("new")).expect("a directory");
-        let after = inode(&side.join("new")).expect("a directory").expect("it is there");
-        let known = [(before, "one"), (after, "two")].map(|(inode, label)| Known { inode, label: label.to_owned() });
-        State { known: known.into() }.write(KIND, &side).expect("a text");
-        assert_eq!(Beside::take(KIND, &target).expect("ours").former().expect("the old one").label, "one");
+        fs::create_dir(side.join(NEW)).expect("a directory");
+        write_state(&side, &[(&target, "one"), (&side.join(NEW), "two")]);
+        assert_eq!(Beside::take(EXPORT, &target).expect("ours").former().expect("the old one").label, "one");
         renameat_with(CWD, side.join("new"), CWD, &target, RenameFlags::EXCHANGE).expect("they are there");
-        assert_eq!(Beside::take(KIND, &target).expect("ours").former().expect("the new one").label, "two");
+        assert_eq!(Beside::take(EXPORT, &target).expect("ours").former().expect("the new one").label, "two");
     }
 }

@@ -18,6 +18,14 @@ pub enum CopyError {
         /// What it would have to be.
         kind: &'static str,
     },
+    /// A directory that is to be read is none of these.
+    #[error("{} is no {kind} of headwater's", path.display())]
+    NoEdition {
+        /// The directory.
+        path: PathBuf,
+        /// What it would have to be.
+        kind: &'static str,
+    },
     /// Another process writes there.
     #[error("another process makes the {kind} {} at this moment", path.display())]
     Busy {
@@ -93,6 +101,7 @@ impl CopyError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::NotOurs { .. }
+            | Self::NoEdition { .. }
             | Self::Busy { .. }
             | Self::Inside { .. }
             | Self::NotABackup { .. }
@@ -106,6 +115,7 @@ impl CopyError {
     pub fn todo(&self) -> &'static str {
         match self {
             Self::NotOurs { .. } => "name an empty directory, or one that is not there yet",
+            Self::NoEdition { .. } => "name an earlier export with --link-dest, or leave it out",
             Self::Busy { .. } => "wait for it, or name another directory",
             Self::Bad { .. } => {
                 "import the tree again, which mends them; or leave them out with --allow-missing. What was copied \

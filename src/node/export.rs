@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::beside::{self, Beside, Edition, write_durably};
+use super::beside::{self, Beside, Edition, Sort, write_durably};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
 use super::export_tree::{self, Before, From, Source, is_same_file, size_of};
@@ -20,10 +20,16 @@ use super::plain::Plain;
 use super::watch::Watch;
 use crate::names::{ChannelName, Generation};
 use crate::store::{Home, Located, Reader};
-use crate::tree::{Entry, Kind, MAX_TEXT_BYTES, Snapshot};
+use crate::tree::{Entry, Kind, MAX_TEXT_BYTES, Snapshot, TreePath};
 
-/// What the place beside an export says that it is for.
-const KIND: &str = "export";
+/// What the place beside an export says that it is for. The time of its top directory is set last, and to the nanosecond.
+const EXPORT: &Sort = &Sort { name: "export", proves };
+
+fn proves(edition: &Edition) -> bool {
+    let Some(Source { tree, snapshot, .. }) = source(edition.clone()) else { return false };
+    let top = snapshot.find(TreePath::ROOT).and_then(|at| snapshot.entry(at));
+    top.is_some_and(|top| tree.find(top.path).is_ok_and(|found| found.is_some_and(|found| found.is_timed_like(&top))))
+}
 
 /// What the kernel counts room in, in bytes, whatever the file system.
 const BLOCK: u64 = 512;
@@ -98,10 +104,10 @@ pub fn export(
 ) -> Result<ExportReport, NodeError> {
     let start = Instant::now();
     let snapshot = located.snapshot();
-    let beside = Beside::take(KIND, &order.directory)?;
+    let beside = Beside::take(EXPORT, &order.directory)?;
     let mut sources: Vec<Source> = beside.former().and_then(source).into_iter().collect();
     if let Some(other) = &order.reuse {
-        sources.extend(source(beside::edition(KIND, other)?));
+        sources.extend(source(beside::edition(EXPORT, other)?));
     }
     let building = beside.building();
     let before = make(&building)?;

@@ -53,6 +53,11 @@ impl Found {
             }
         }
     }
+
+    /// Whether it has the time that `entry` has.
+    pub(super) fn is_timed_like(&self, entry: &Entry<'_>) -> bool {
+        self.mtime == Some(entry.mtime)
+    }
 }
 
 impl Plain {

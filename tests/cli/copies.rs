@@ -1,0 +1,65 @@
+//! What a copy must never cost: the files of others, the copy before, and a node that is whole.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use super::rig::Place;
+
+const IMPORT: &str = "import tree -r gentoo --dir node";
+
+const LARGE: usize = 3 << 20;
+
+/// A node that has published a small content and a large one.
+fn published() -> Place {
+    let place = Place::with_node();
+    place.write("tree/metadata/layout.conf", "masters =\n");
+    place.write("tree/big", noise(LARGE));
+    place.ok(IMPORT);
+    place
+}
+
+/// Bytes without holes and without order.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn a_directory_that_got_the_inode_of_an_edition_is_not_taken_for_it() {
+    let check = |command: &str, is_no: &str| {
+        let place = published();
+        let inode = || fs::metadata(place.at("out")).unwrap().ino().to_string();
+        let state = || place.read(".out.headwater/state");
+        // Older releases, and file systems that do not tell it: when it was made is not known.
+        let forget = || {
+            let lines: Vec<String> = state()
+                .lines()
+                .map(|line| match line.split_once('@') {
+                    Some((known, rest)) => format!("{known}{}\n", &rest[rest.find(' ').unwrap()..]),
+                    None => format!("{line}\n"),
+                })
+                .collect();
+            place.write(".out.headwater/state", lines.concat());
+        };
+        place.ok(command);
+        let before = inode();
+        fs::remove_dir_all(place.at("out")).unwrap();
+        place.write("out/thesis.txt", "precious");
+        // Some file systems give the number again by themselves.
+        place.write(".out.headwater/state", state().replace(&before, &inode()));
+        place.says(command).expect(1).has(&["out", is_no, "do:  name an empty"]);
+        forget();
+        place.says(command).expect(1).has(&["out", is_no]);
+        assert_eq!(place.read("out/thesis.txt"), "precious");
+        fs::remove_dir_all(place.at("out")).unwrap();
+        place.ok(command);
+        forget();
+        place.ok(command);
+    };
+    check("export out --channel gentoo --dir node", "no export");
+    check("backup out --dir node", "no backup");
+}
