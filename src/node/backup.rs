@@ -163,7 +163,7 @@ impl Work {
         }
         names.sort();
         for path in names {
-            if path.to_str().is_some_and(|name| APART.contains(&name)) {
+            if path.to_str().is_some_and(|name| APART.contains(&name) || manifest::is_of_copies(name)) {
                 continue;
             }
             let from = self.data.join(&path);

@@ -7,7 +7,9 @@
 //! file 600 241 <128 hex digits> identity/gateway.key
 //! ```
 //!
-//! Modes are octal, ids are those of contents. Large contents stand in the database with their ids, and not here.
+//! Modes are octal, ids are those of contents. Large contents stand in the database with their ids, and not here. Nor
+//! does the text itself, also where a node's directory is a copy of a backup and has one; a line of that kind is passed
+//! over.
 //! Deliberately absent: a signature. Who can write to a backup has the gateway's key.
 
 use std::fs::File;
@@ -22,6 +24,9 @@ use crate::tree::ContentId;
 
 /// The name of the text in a backup.
 pub(super) const NAME: &str = "headwater-backup";
+
+/// Stands in a directory while it is being restored.
+pub(super) const MARK: &str = "restore-is-not-finished";
 
 const TITLE: &str = "headwater backup 1";
 
@@ -104,7 +109,10 @@ impl Manifest {
                 let (size, rest) = rest.split_once(' ')?;
                 let (id, path) = rest.split_once(' ')?;
                 let copied = Copied { id: ContentId::from_hex(id.as_bytes()).ok()?, size: size.parse().ok()? };
-                self.files.push(Listed { mode, copied, path: inside(path)? });
+                let path = inside(path)?;
+                if !is_of_copies(&path) {
+                    self.files.push(Listed { mode, copied, path });
+                }
             }
             _ => return None,
         }
@@ -116,6 +124,11 @@ impl Manifest {
 fn inside(path: &str) -> Option<String> {
     let is_plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     (is_plain && !path.is_empty() && !path.chars().any(char::is_control)).then(|| path.to_owned())
+}
+
+/// Whether a file says something of a copy, and is no part of what was copied.
+pub(super) fn is_of_copies(path: &str) -> bool {
+    [NAME, MARK].contains(&path)
 }
 
 /// The name of a path in a data directory, if it can stand in a manifest.
@@ -136,6 +149,15 @@ mod tests {
             files: vec![Listed { mode: 0o600, copied, path: "identity/gateway key".into() }],
         };
         assert_eq!(Manifest::parse(&manifest.to_text()), Ok(manifest));
+    }
+
+    #[test]
+    fn a_manifest_lists_neither_itself_nor_a_mark() {
+        let lines: String = [NAME, MARK].map(|name| format!("file 600 0 {} {name}\n", ContentId::of(b""))).concat();
+        assert_eq!(
+            Manifest::parse(&format!("{TITLE}\ntime 1\n{lines}")).map(|manifest| manifest.files),
+            Ok(Vec::new())
+        );
     }
 
     #[test]

@@ -22,16 +22,13 @@ use super::config::FILE;
 use super::copied::{copy, digest};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
-use super::manifest::{Listed, Manifest};
+use super::manifest::{Listed, MARK, Manifest};
 use super::scrub::scrub;
 use super::watch::Watch;
 use crate::control::{Progress, ScrubOrder};
 use crate::identity::{Identity, verify_head};
 use crate::names::{ChannelName, Generation};
 use crate::store::{Access, Reader, Store};
-
-/// Stands in a directory while it is being restored.
-const MARK: &str = "restore-is-not-finished";
 
 /// What a restore found and did.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]

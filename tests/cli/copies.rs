@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use super::rig::Place;
+use super::rig::{Place, Said};
 
 const IMPORT: &str = "import tree -r gentoo --dir node";
 
@@ -62,4 +62,25 @@ fn a_directory_that_got_the_inode_of_an_edition_is_not_taken_for_it() {
     };
     check("export out --channel gentoo --dir node", "no export");
     check("backup out --dir node", "no backup");
+}
+
+#[test]
+fn a_node_that_was_copied_from_a_backup_makes_backups_that_are_restored() {
+    let place = published();
+    place.ok("backup saved --dir node");
+    let copied = place.command("cp").args(["-a", "saved", "copied"]).output();
+    Said::of("cp", copied).expect(0);
+    // As a power cut leaves it behind, at the very end of a restore.
+    place.write("copied/restore-is-not-finished", "");
+    place.ok("backup again --dir copied");
+    assert!(!place.at("again/restore-is-not-finished").exists());
+    place.ok("restore again --dir back");
+    assert!(!place.at("back/headwater-backup").exists());
+    // Such as there are from before.
+    for name in ["headwater-backup", "restore-is-not-finished"] {
+        let text = place.read("again/headwater-backup");
+        place.write("again/headwater-backup", format!("{text}file 600 5 {} {name}\n", "0".repeat(128)));
+    }
+    place.ok("restore again --dir once-more");
+    assert_eq!(place.json("status --dir once-more")["channels"][0]["generation"], 1);
 }
