@@ -82,6 +82,14 @@ pub enum CopyError {
         /// The directory.
         path: PathBuf,
     },
+    /// Something of somebody else lies where a restore was begun.
+    #[error("{} is not empty: {} is not of this backup, and a restore overwrites nothing", path.display(), file.display())]
+    Stray {
+        /// The directory.
+        path: PathBuf,
+        /// What lies in it.
+        file: PathBuf,
+    },
     /// It was ended before it was done.
     #[error("ended early: the node that kept everything in place is gone, or nobody waits any more")]
     Ended,
@@ -105,7 +113,8 @@ impl CopyError {
             | Self::Busy { .. }
             | Self::Inside { .. }
             | Self::NotABackup { .. }
-            | Self::NotEmpty { .. } => Fault::Operator,
+            | Self::NotEmpty { .. }
+            | Self::Stray { .. } => Fault::Operator,
             Self::Bad { .. } | Self::Space { .. } | Self::BadBackup { .. } => Fault::Local,
             Self::Ended => Fault::Peer,
         }
@@ -126,6 +135,7 @@ impl CopyError {
             Self::NotABackup { .. } => "name a directory that `headwater backup` has made",
             Self::BadBackup { .. } => "restore another backup",
             Self::NotEmpty { .. } => "name a directory that is empty or not there yet with --dir",
+            Self::Stray { .. } => "remove it if nobody needs it, or name a directory that is empty with --dir",
             Self::Ended => "try again; what was copied already is used",
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! Every file is compared with the digest that the backup noted, every large content with its id; then the store is
 //! opened, heads are checked against the gateway's key, and all contents and lists are read. `headwater.toml` comes last,
-//! so a directory without it is no node, and a restore that was cut is gone on with. The store remembers which
+//! so a directory without it is no node, and a restore that was cut is gone on with, also with another backup. The store remembers which
 //! generations were newest at the restore: clients may have seen later ones, so the next publication has a timestamp of
 //! at least now, and the next import publishes also where nothing changed (DESIGN 8).
 //! Deliberately absent: a new term, which needs the admin key, and files outside of the data directory.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -23,12 +24,16 @@ use super::copied::{copy, digest};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
 use super::manifest::{Listed, MARK, Manifest};
+use super::plain::remove_tree;
 use super::scrub::scrub;
 use super::watch::Watch;
 use crate::control::{Progress, ScrubOrder};
 use crate::identity::{Identity, verify_head};
 use crate::names::{ChannelName, Generation};
 use crate::store::{Access, Reader, Store};
+
+/// What a restore that was cut may have left beside the files of a backup.
+const OF_A_STORE: [&str; 7] = [MARK, DATABASE, "headwater.db-wal", "headwater.db-shm", "large", "quarantine", "lock"];
 
 /// What a restore found and did.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -55,6 +60,7 @@ pub fn restore(from: &Path, into: &Path, now: i64, watch: &mut Watch<'_>) -> Res
     let from = from.canonicalize().map_err(file("look at", from))?;
     let manifest = Manifest::read(&from)?;
     let mark = begin(into)?;
+    clear(into, &manifest)?;
     let mut work =
         Work { from, into: into.to_owned(), report: RestoreReport { made: manifest.time, ..RestoreReport::default() } };
     work.files(&manifest, watch)?;
@@ -89,6 +95,34 @@ fn begin(into: &Path) -> Result<File, NodeError> {
         Err(Errno::WOULDBLOCK) => Err(CopyError::Busy { path: into.to_owned(), kind: "restore" }.into()),
         Err(error) => Err(file("lock", &path)(error.into())),
     }
+}
+
+/// Removes the database of a restore that was cut, above all its log, which would be played back into the next one. What
+/// this restore writes anew may stay; anything else is somebody's, and in the way.
+fn clear(into: &Path, manifest: &Manifest) -> Result<(), NodeError> {
+    let directories: HashSet<&Path> = manifest.directories.iter().map(|(_, path)| Path::new(path)).collect();
+    let files: HashSet<&Path> = manifest.files.iter().map(|listed| Path::new(&listed.path)).collect();
+    let mut open = vec![PathBuf::new()];
+    while let Some(inside) = open.pop() {
+        let directory = into.join(&inside);
+        for item in fs::read_dir(&directory).map_err(file("list", &directory))? {
+            let item = item.map_err(file("list", &directory))?;
+            let path = inside.join(item.file_name());
+            let is_link = item.file_type().map_err(file("look at", &item.path()))?.is_symlink();
+            if !is_link && path.to_str().is_some_and(|name| OF_A_STORE.contains(&name)) {
+                continue;
+            }
+            if !is_link && directories.contains(&*path) {
+                open.push(path);
+            } else if is_link || !files.contains(&*path) {
+                return Err(CopyError::Stray { path: into.to_owned(), file: path }.into());
+            }
+        }
+    }
+    for name in ["headwater.db-wal", "headwater.db-shm", DATABASE] {
+        remove_if_there(&into.join(name))?;
+    }
+    remove_tree(&into.join("quarantine"))
 }
 
 struct Work {

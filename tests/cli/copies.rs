@@ -84,3 +84,29 @@ fn a_node_that_was_copied_from_a_backup_makes_backups_that_are_restored() {
     place.ok("restore again --dir once-more");
     assert_eq!(place.json("status --dir once-more")["channels"][0]["generation"], 1);
 }
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_restore_that_was_killed_leaves_no_log_to_the_next_one() {
+    let place = published();
+    place.ok("backup first --dir node");
+    for number in 0..300 {
+        place.write(format!("tree/more/{number}"), format!("{number}").repeat(700));
+    }
+    place.ok(IMPORT);
+    place.ok("backup second --dir node");
+    let killed = place.says_with("restore first --dir back", &[("HEADWATER_FAILPOINT", "before-checkpoint")]);
+    assert!(killed.code == 137 || killed.code == -1, "{killed:?}");
+    assert!(fs::metadata(place.at("back/headwater.db-wal")).unwrap().len() > 0);
+    place.ok("restore second --dir back");
+    assert_eq!(place.json("status --dir back")["channels"][0]["generation"], 2);
+    place.ok("scrub --dir back");
+
+    // Whatever else lies there is somebody's.
+    let killed = place.says_with("restore first --dir next", &[("HEADWATER_FAILPOINT", "before-checkpoint")]);
+    assert!(killed.code == 137 || killed.code == -1, "{killed:?}");
+    place.write("next/notes/precious", "mine");
+    place.says("restore first --dir next").expect(1).has(&["not empty", "notes"]);
+    fs::remove_dir_all(place.at("next/notes")).unwrap();
+    place.ok("restore first --dir next");
+}
