@@ -68,7 +68,8 @@ The whole data directory as it is at this moment, also while the node runs:
 everything that is published, headwater.toml, topology.toml, and the gateway's
 key. Who has the backup can publish in the gateway's name: keep it as safe as
 the node itself. Large contents are links where DIR is on the same disk; the
-next backup into DIR replaces it in one step and links what is in it already.
+next backup into DIR replaces it in one step, and on another disk links what
+is in it already.
 
 Example:
   headwater backup /backup/headwater")]
@@ -76,6 +77,9 @@ pub(super) struct BackupArgs {
     /// A directory that is not there yet, is empty, or is an earlier backup
     #[arg(value_name = "DIR")]
     pub(super) directory: PathBuf,
+    /// Read large contents that are linked, too
+    #[arg(long)]
+    pub(super) checksum: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

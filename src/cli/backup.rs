@@ -8,8 +8,9 @@ use super::output::{Lines, count, print, print_json, size, warn};
 use super::progress::ImportLine;
 use super::start::Place;
 use crate::control::{HoldOrder, Phase};
-use crate::node::backup::{BackupReport, backup as copy};
+use crate::node::backup::{BackupOrder, BackupReport, backup as copy};
 use crate::node::clock;
+use crate::node::export::Trust;
 use crate::node::watch::Watch;
 
 /// Makes it, and says what must be kept safe.
@@ -20,7 +21,11 @@ pub(super) fn backup(place: &Place, args: &BackupArgs) -> anyhow::Result<()> {
     let mut tell = |progress| line.show(progress);
     let wanted = || !held.is_lost();
     let mut watch = Watch::new(Phase::Copy, &mut tell, &wanted);
-    let report = copy(&place.dir, &args.directory, clock::now(), &mut watch);
+    let order = BackupOrder {
+        directory: args.directory.clone(),
+        trust: if args.checksum { Trust::Contents } else { Trust::SizeAndTime },
+    };
+    let report = copy(&place.dir, &order, clock::now(), &mut watch);
     drop(line);
     drop(door);
     let report = report?;

@@ -1,8 +1,8 @@
 //! The whole data directory as it is at one moment, copied while the node goes on.
 //!
-//! A backup is laid out as a data directory. The database is copied as one commit; large contents are linked, or copied
-//! where that cannot be, from the backup before or from the data directory; all other files are copied and their digests
-//! noted. It is built beside and takes its place in one step, as an export is. The gateway's key is in it: who has
+//! A backup is laid out as a data directory. The database is copied as one commit; all other files are copied and their
+//! digests noted. Large contents are linked from the data directory, where the node reads and mends them; on another file
+//! system from the backup before, unless the node has taken one in anew since; and copied where neither can be. It is built beside and takes its place in one step, as an export is. The gateway's key is in it: who has
 //! the backup can publish in the gateway's name.
 //! Deliberately absent: what was set aside as bad, what another process has open, and files outside of the directory.
 
@@ -17,6 +17,7 @@ use super::beside::{Beside, Edition, Sort};
 use super::copied::{copy, digest};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
+use super::export::Trust;
 use super::manifest::{self, Listed, Manifest};
 use super::plain::remove_tree;
 use super::watch::Watch;
@@ -44,6 +45,15 @@ const APART: [&str; 8] =
 /// Directories below one another that are copied.
 const MAX_DEPTH: usize = 16;
 
+/// What is to be backed up where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BackupOrder {
+    /// The directory that is to hold it: new, empty, or an earlier backup.
+    pub directory: PathBuf,
+    /// Whether large contents that are linked are read.
+    pub trust: Trust,
+}
+
 /// What a backup holds.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct BackupReport {
@@ -67,11 +77,11 @@ pub struct BackupReport {
     pub elapsed: Duration,
 }
 
-/// Makes a backup of the data directory `data` at `target`. The caller holds the sweep.
-pub fn backup(data: &Path, target: &Path, now: i64, watch: &mut Watch<'_>) -> Result<BackupReport, NodeError> {
+/// Makes a backup of the data directory `data`. The caller holds the sweep.
+pub fn backup(data: &Path, order: &BackupOrder, now: i64, watch: &mut Watch<'_>) -> Result<BackupReport, NodeError> {
     let start = Instant::now();
     let data = data.canonicalize().map_err(file("look at", data))?;
-    let beside = Beside::take(BACKUP, target)?;
+    let beside = Beside::take(BACKUP, &order.directory)?;
     if beside.target().starts_with(&data) {
         return Err(CopyError::Inside { path: beside.target().to_owned() }.into());
     }
@@ -82,11 +92,13 @@ pub fn backup(data: &Path, target: &Path, now: i64, watch: &mut Watch<'_>) -> Re
     let mut work = Work {
         data,
         building,
+        former: beside.former(),
+        trust: order.trust,
         manifest: Manifest { time: now, ..Manifest::default() },
         report: BackupReport::default(),
     };
     work.database(watch)?;
-    work.large(beside.former().map(|former| former.path.join(LARGE)).as_deref(), watch)?;
+    work.large(watch)?;
     work.others(Path::new(""), 0, watch)?;
     work.manifest.write(&work.building)?;
     watch.breathe()?;
@@ -99,6 +111,8 @@ pub fn backup(data: &Path, target: &Path, now: i64, watch: &mut Watch<'_>) -> Re
 struct Work {
     data: PathBuf,
     building: PathBuf,
+    former: Option<Edition>,
+    trust: Trust,
     manifest: Manifest,
     report: BackupReport,
 }
@@ -124,7 +138,7 @@ impl Work {
     }
 
     /// All large contents that the copy of the database tells of.
-    fn large(&mut self, former: Option<&Path>, watch: &mut Watch<'_>) -> Result<(), NodeError> {
+    fn large(&mut self, watch: &mut Watch<'_>) -> Result<(), NodeError> {
         let copy = Reader::open(&self.building)?;
         self.report.heads = copy.heads()?.into_iter().map(|head| (head.channel, head.generation)).collect();
         let contents = copy.large_contents()?;
@@ -132,14 +146,11 @@ impl Work {
         make(&self.building.join(LARGE), 0o750)?;
         for (id, size) in contents {
             let name = large_name(&id);
-            let to = self.building.join(LARGE).join(&name);
-            if let Some(fan) = to.parent() {
+            if let Some(fan) = self.building.join(LARGE).join(&name).parent() {
                 make(fan, 0o750)?;
             }
-            let sources = [former.map(|former| former.join(&name)), Some(self.data.join(LARGE).join(&name))];
-            let sources: Vec<PathBuf> = sources.into_iter().flatten().filter(|path| has_size(path, size)).collect();
             watch.breathe()?;
-            match one_large(&id, &sources, &to, watch)? {
+            match self.one_large(&id, size, watch)? {
                 Large::Linked => self.report.linked += 1,
                 Large::Copied => self.report.bytes += size,
                 Large::Missing(why) => {
@@ -152,6 +163,44 @@ impl Work {
             watch.add(1, 0);
         }
         Ok(())
+    }
+
+    /// Links it, or copies it where that cannot be.
+    fn one_large(&self, id: &ContentId, size: u64, watch: &mut Watch<'_>) -> Result<Large, NodeError> {
+        let name = Path::new(LARGE).join(large_name(id));
+        let (here, to) = (self.data.join(&name), self.building.join(&name));
+        let former =
+            self.former.as_ref().map(|former| (former.path.join(&name), former.label.parse().unwrap_or(i64::MIN)));
+        let found = fs::symlink_metadata(&here).ok().filter(|found| found.is_file() && found.len() == size);
+        if found.is_some() && linked(id, &here, &to, self.trust, watch)? {
+            return Ok(Large::Linked);
+        }
+        // One that the node has taken in since was missing or bad: what was copied before may be so, too.
+        if let (Some(found), Some((former, made))) = (&found, &former)
+            && found.mtime() < *made
+            && has_size(former, size)
+            && linked(id, former, &to, self.trust, watch)?
+        {
+            return Ok(Large::Linked);
+        }
+        let why = match found.is_some() {
+            true => match copy(&here, &to, 0o640, watch)? {
+                Ok(copied) if copied.id == *id => return Ok(Large::Copied),
+                Ok(_) => {
+                    remove_if_there(&to)?;
+                    "its bytes are other ones than its id says".to_owned()
+                }
+                Err(error) => {
+                    remove_if_there(&to)?;
+                    format!("it cannot be read: {error}")
+                }
+            },
+            false => "it is not there, or has another size".to_owned(),
+        };
+        match former {
+            Some((former, _)) if linked(id, &former, &to, Trust::Contents, watch)? => Ok(Large::Linked),
+            _ => Ok(Large::Missing(why)),
+        }
     }
 
     /// All other files below `inside`.
@@ -220,24 +269,16 @@ enum Large {
     Missing(String),
 }
 
-/// Links it, or copies it where that cannot be.
-fn one_large(id: &ContentId, sources: &[PathBuf], to: &Path, watch: &mut Watch<'_>) -> Result<Large, NodeError> {
-    if sources.iter().any(|from| fs::hard_link(from, to).is_ok()) {
-        return Ok(Large::Linked);
+/// Links a content, and reads it if it is not trusted. False where it cannot be linked, or has other bytes.
+fn linked(id: &ContentId, from: &Path, to: &Path, trust: Trust, watch: &mut Watch<'_>) -> Result<bool, NodeError> {
+    if fs::hard_link(from, to).is_err() {
+        return Ok(false);
     }
-    let mut why = "it is not there, or has another size".to_owned();
-    for from in sources {
-        match copy(from, to, 0o640, watch)? {
-            Ok(copied) if copied.id == *id => return Ok(Large::Copied),
-            Ok(_) => why = "its bytes are other ones than its id says".to_owned(),
-            Err(error) => why = format!("it cannot be read: {error}"),
-        }
-        match fs::remove_file(to) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(file("remove", to)(error)),
-            _ => {}
-        }
+    if trust == Trust::SizeAndTime || digest(to, watch)?.is_ok_and(|found| found.id == *id) {
+        return Ok(true);
     }
-    Ok(Large::Missing(why))
+    fs::remove_file(to).map_err(file("remove", to))?;
+    Ok(false)
 }
 
 /// Where a large content is below `large/`.
@@ -248,6 +289,14 @@ pub(super) fn large_name(id: &ContentId) -> PathBuf {
 
 fn has_size(path: &Path, size: u64) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
+}
+
+/// Removes a file; that it is not there is as good.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), NodeError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(file("remove", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a directory that may be there already.

@@ -9,7 +9,6 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Gid, Uid, flock, syncfs};
 use rustix::io::Errno;
 
-use super::backup::{DATABASE, large_name, make};
+use super::backup::{DATABASE, large_name, make, remove_if_there};
 use super::beside::sync;
 use super::config::FILE;
 use super::copied::{copy, digest};
@@ -259,11 +258,4 @@ fn give_away(into: &Path) -> Result<(), NodeError> {
         }
     }
     Ok(())
-}
-
-fn remove_if_there(path: &Path) -> Result<(), NodeError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(file("remove", path)(error)),
-        _ => Ok(()),
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use super::rig::{Place, Said};
 
@@ -26,6 +27,18 @@ fn noise(length: usize) -> Vec<u8> {
         state.to_be_bytes()[0]
     };
     (0..length).map(|_| next()).collect()
+}
+
+/// The one large content below a data directory or a backup.
+fn large(directory: &Path) -> PathBuf {
+    let first = |path: &Path| fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
+    first(&first(&directory.join("large")))
+}
+
+/// Changes a byte of a file in its place, as a bad disk does.
+fn rot(path: &Path) {
+    use std::os::unix::fs::FileExt;
+    fs::File::options().write(true).open(path).unwrap().write_all_at(b"rotten", 1000).unwrap();
 }
 
 #[test]
@@ -109,4 +122,34 @@ fn a_restore_that_was_killed_leaves_no_log_to_the_next_one() {
     place.says("restore first --dir next").expect(1).has(&["not empty", "notes"]);
     fs::remove_dir_all(place.at("next/notes")).unwrap();
     place.ok("restore first --dir next");
+}
+
+#[test]
+fn a_backup_takes_the_large_content_that_the_node_has_and_not_the_one_before() {
+    let check = |place: &Place, saved: &Path| {
+        let command = format!("backup {} --dir node", saved.display());
+        let sound = fs::read(place.at("tree/big")).unwrap();
+        place.ok(&command);
+        // Where they are one file, in both; where they are two, in both as well.
+        rot(&large(saved));
+        if fs::read(large(&place.at("node"))).unwrap() == sound {
+            rot(&large(&place.at("node")));
+        }
+        place.says("scrub --dir node").expect(3);
+        place.ok(IMPORT);
+        place.ok(&command);
+        assert!(fs::read(large(saved)).unwrap() == sound, "{}: the rotten one", saved.display());
+        // The one before is the last resort, if it is sound.
+        fs::remove_file(large(&place.at("node"))).unwrap();
+        place.ok(&command);
+        assert!(fs::read(large(saved)).unwrap() == sound, "{}", saved.display());
+    };
+    let place = published();
+    check(&place, &place.at("saved"));
+    // Another file system, where there is one that all can write to.
+    let here = fs::metadata(place.at("tree")).unwrap().dev();
+    if fs::metadata("/dev/shm").is_ok_and(|other| other.dev() != here) {
+        let other = tempfile::Builder::new().prefix("headwater-test-").tempdir_in("/dev/shm").unwrap();
+        check(&published(), &other.path().join("saved"));
+    }
 }
