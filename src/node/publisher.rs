@@ -14,6 +14,7 @@ use super::config_text::TOPOLOGY_FILE;
 use super::error::{NodeError, file};
 use super::intake::{Previous, stamp_of};
 use super::modules;
+use super::restore;
 use super::scrubbing;
 use super::words::WORDS;
 use crate::cascade::{Repository, Role, Topology};
@@ -84,6 +85,7 @@ impl Publisher {
     pub(super) fn open(dir: &Path, node: &NodeName) -> Result<Publisher, NodeError> {
         let topology = Arc::new(load_topology(dir, node)?);
         let store = Store::open(dir, Access::Existing)?;
+        restore::forget_mark(dir);
         let identity = Identity::open(dir)?;
         let mut publisher =
             Publisher { store, identity, topology, node: node.clone(), dir: dir.to_owned(), channels: Vec::new() };

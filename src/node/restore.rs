@@ -29,10 +29,14 @@ use super::watch::Watch;
 use crate::control::{Progress, ScrubOrder};
 use crate::identity::{Identity, verify_head};
 use crate::names::{ChannelName, Generation};
-use crate::store::{Access, Reader, Store};
+use crate::store::{Lock, Reader, Store};
+
+/// `headwater.toml` until it is whole.
+const UNNAMED: &str = "headwater.toml.new";
 
 /// What a restore that was cut may have left beside the files of a backup.
-const OF_A_STORE: [&str; 7] = [MARK, DATABASE, "headwater.db-wal", "headwater.db-shm", "large", "quarantine", "lock"];
+const OF_A_STORE: [&str; 8] =
+    [MARK, DATABASE, "headwater.db-wal", "headwater.db-shm", "large", "quarantine", "lock", UNNAMED];
 
 /// What a restore found and did.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -58,7 +62,7 @@ pub fn restore(from: &Path, into: &Path, now: i64, watch: &mut Watch<'_>) -> Res
     let start = Instant::now();
     let from = from.canonicalize().map_err(file("look at", from))?;
     let manifest = Manifest::read(&from)?;
-    let mark = begin(into)?;
+    let (mark, lock) = begin(into)?;
     clear(into, &manifest)?;
     let mut work =
         Work { from, into: into.to_owned(), report: RestoreReport { made: manifest.time, ..RestoreReport::default() } };
@@ -68,10 +72,10 @@ pub fn restore(from: &Path, into: &Path, now: i64, watch: &mut Watch<'_>) -> Res
     give_away(into)?;
     let open = File::open(into).map_err(file("open", into))?;
     syncfs(&open).map_err(|error| file("sync", into)(error.into()))?;
-    work.check(now, watch)?;
+    let store = work.check(lock, now, watch)?;
     work.finish(&manifest, watch)?;
-    give_away(into)?;
-    fs::remove_file(into.join(MARK)).map_err(file("remove", &into.join(MARK)))?;
+    drop(store);
+    forget_mark(into);
     sync(into)?;
     drop(mark);
     let mut report = work.report;
@@ -79,20 +83,28 @@ pub fn restore(from: &Path, into: &Path, now: i64, watch: &mut Watch<'_>) -> Res
     Ok(report)
 }
 
-/// Makes sure that nothing is overwritten, and keeps others out.
-fn begin(into: &Path) -> Result<File, NodeError> {
+/// Makes sure that nothing is overwritten, a whole node least of all, and keeps others out.
+fn begin(into: &Path) -> Result<(File, Lock), NodeError> {
     make(into, 0o750)?;
     let path = into.join(MARK);
     let is_empty = fs::read_dir(into).map_err(file("list", into))?.next().is_none();
-    if !is_empty && !path.exists() {
+    if !is_empty && (!path.exists() || into.join(FILE).exists()) {
         return Err(CopyError::NotEmpty { path: into.to_owned() }.into());
     }
     let mut options = OpenOptions::new();
     let mark = options.write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(file("make", &path))?;
     match flock(&mark, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => sync(into).map(|()| mark),
-        Err(Errno::WOULDBLOCK) => Err(CopyError::Busy { path: into.to_owned(), kind: "restore" }.into()),
-        Err(error) => Err(file("lock", &path)(error.into())),
+        Ok(()) => sync(into)?,
+        Err(Errno::WOULDBLOCK) => return Err(CopyError::Busy { path: into.to_owned(), kind: "restore" }.into()),
+        Err(error) => return Err(file("lock", &path)(error.into())),
+    }
+    Ok((mark, Store::lock(into)?))
+}
+
+/// Says that a restore is finished. It is, once there is a configuration, even if a power cut left the mark behind.
+pub(super) fn forget_mark(dir: &Path) {
+    if let Err(error) = remove_if_there(&dir.join(MARK)) {
+        tracing::warn!(%error, "a restore is finished, and its mark stays");
     }
 }
 
@@ -143,16 +155,16 @@ impl Work {
             fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).map_err(file("set the mode of", &path))?;
         }
         for listed in manifest.files.iter().filter(|listed| listed.path != FILE) {
-            self.one(listed, watch)?;
+            self.one(listed, &self.into.join(&listed.path), watch)?;
         }
         Ok(())
     }
 
-    fn one(&mut self, listed: &Listed, watch: &mut Watch<'_>) -> Result<(), NodeError> {
-        let (from, to) = (self.from.join(&listed.path), self.into.join(&listed.path));
-        remove_if_there(&to)?;
+    fn one(&mut self, listed: &Listed, to: &Path, watch: &mut Watch<'_>) -> Result<(), NodeError> {
+        let from = self.from.join(&listed.path);
+        remove_if_there(to)?;
         let bad = |why: String| NodeError::from(CopyError::BadBackup { path: from.clone(), why });
-        match copy(&from, &to, listed.mode, watch)? {
+        match copy(&from, to, listed.mode, watch)? {
             Ok(copied) if copied == listed.copied => {}
             Ok(copied) if copied.size != listed.copied.size => {
                 return Err(bad(format!("has {} bytes, not {}", copied.size, listed.copied.size)));
@@ -197,8 +209,8 @@ impl Work {
     }
 
     /// Opens what was copied as a node does, and reads all of it.
-    fn check(&mut self, now: i64, watch: &mut Watch<'_>) -> Result<(), NodeError> {
-        let mut store = Store::open(&self.into, Access::Existing)?;
+    fn check(&mut self, lock: Lock, now: i64, watch: &mut Watch<'_>) -> Result<Store, NodeError> {
+        let mut store = Store::open_locked(&self.into, lock)?;
         let identity = Identity::open(&self.into)?;
         for head in store.heads()? {
             if head.term == identity.term().number {
@@ -224,15 +236,18 @@ impl Work {
         self.report.contents = found.contents;
         store.note_restore(now)?;
         store.checkpoint()?;
-        Ok(())
+        Ok(store)
     }
 
-    /// The file that makes it a node.
+    /// The file that makes it a node. It gets its name last, when it is whole and its owner's.
     fn finish(&mut self, manifest: &Manifest, watch: &mut Watch<'_>) -> Result<(), NodeError> {
         for listed in manifest.files.iter().filter(|listed| listed.path == FILE) {
-            self.one(listed, watch)?;
-            let path = self.into.join(FILE);
+            let (path, named) = (self.into.join(UNNAMED), self.into.join(FILE));
+            self.one(listed, &path, watch)?;
+            give_away(&self.into)?;
             File::open(&path).and_then(|open| open.sync_all()).map_err(file("sync", &path))?;
+            fs::rename(&path, &named).map_err(file("rename to", &named))?;
+            sync(&self.into)?;
         }
         Ok(())
     }

@@ -117,7 +117,7 @@ impl Layout {
 
 /// The lock on a data directory; given back when it is dropped, or when the process dies.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     _held: File,
 }
 

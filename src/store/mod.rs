@@ -43,7 +43,7 @@ pub use hollow::Hollow;
 pub use ingest::{Ingest, NewContent, Stored};
 pub use keeps::MAX_KEEPS;
 pub use large::{Incoming, Landing};
-pub use layout::Mount;
+pub use layout::{Lock, Mount};
 pub use located::{Located, Place};
 pub use open::{Access, Rejected, Store};
 pub use pins::{Pin, Pins, SweepHold};

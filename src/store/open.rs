@@ -64,15 +64,32 @@ impl Store {
         if access == Access::Existing && !layout.database().exists() {
             return Err(StoreError::NoStore { path: dir.to_owned() });
         }
-        let large = LargeFiles::at(layout.large());
         let mount = layout.mount();
         if mount == Mount::ReadOnly {
             let (lock, db) = (layout.lock(mount)?, schema::open_reader(&layout)?);
+            let large = LargeFiles::at(layout.large());
             return Ok(Self { db, layout, large, pins: Pins::default(), damaged: Vec::new(), _lock: lock });
         }
         layout.make()?;
         let lock = layout.lock(mount)?;
+        Self::open_in(layout, lock)
+    }
+
+    /// Takes the lock of a directory that is to become a data directory, so that nobody else opens a store there.
+    pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
+        Layout::of(dir).lock(Mount::Writable)
+    }
+
+    /// Opens the store in a directory whose lock is held already.
+    pub fn open_locked(dir: &Path, lock: Lock) -> Result<Self, StoreError> {
+        let layout = Layout::of(dir);
+        layout.make()?;
+        Self::open_in(layout, lock)
+    }
+
+    fn open_in(layout: Layout, lock: Lock) -> Result<Self, StoreError> {
         let db = schema::open_writer(&layout.database())?;
+        let large = LargeFiles::at(layout.large());
         large.remove_unfinished()?;
         let store = Self { db, layout, large, pins: Pins::default(), damaged: Vec::new(), _lock: lock };
         for bad in store.bad().or_else(StoreError::or_nothing)? {

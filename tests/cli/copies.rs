@@ -153,3 +153,31 @@ fn a_backup_takes_the_large_content_that_the_node_has_and_not_the_one_before() {
         check(&published(), &other.path().join("saved"));
     }
 }
+
+#[test]
+fn a_restore_overwrites_no_node_whatever_lies_in_it() {
+    let place = published();
+    place.ok("backup saved --dir node");
+    place.write("tree/more", "more");
+    place.ok(IMPORT);
+    let mark = "node/restore-is-not-finished";
+    let check = || {
+        place.write(mark, "");
+        place.says("restore saved --dir node").expect(1).has(&["not empty"]);
+        assert_eq!(place.json("status --dir node")["channels"][0]["generation"], 2);
+    };
+    check();
+    let node = place.run();
+    assert!(!place.at(mark).exists(), "a node that starts is whole");
+    check();
+    assert_eq!(node.stop(), Some(0));
+    // One that is begun, and in use for something else.
+    place.write("begun/restore-is-not-finished", "");
+    place.write("begun/lock", "");
+    let lock = fs::File::open(place.at("begun/lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    place.says("restore saved --dir begun").expect(1);
+    assert!(!place.at("begun/headwater.db").exists());
+    drop(lock);
+    place.ok("restore saved --dir begun");
+}
