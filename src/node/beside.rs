@@ -83,7 +83,7 @@ pub(super) struct Edition {
 
 /// Looks for an edition of ours at `path`, for reading.
 pub(super) fn edition(sort: &'static Sort, path: &Path) -> Result<Edition, NodeError> {
-    let path = resolved(path)?;
+    let path = existing(sort, path)?;
     ours(sort, &path, &side_of(&path)?)?.ok_or_else(|| CopyError::NoEdition { path, kind: sort.name }.into())
 }
 
@@ -106,6 +106,32 @@ fn ours(sort: &Sort, path: &Path, side: &Path) -> Result<Option<Edition>, NodeEr
     Ok(None)
 }
 
+/// Where the edition lies that should be at `target`, if nothing is there and a crash is why.
+fn left_beside(sort: &Sort, target: &Path, side: &Path) -> Result<Option<PathBuf>, NodeError> {
+    if directory(target)?.is_some() {
+        return Ok(None);
+    }
+    for place in [NEW, OLD].map(|name| side.join(name)) {
+        if ours(sort, &place, side)?.is_some() {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
+}
+
+/// The path without symlinks of what is to be read as an edition. That a crash has left it elsewhere is said.
+pub(super) fn existing(sort: &Sort, path: &Path) -> Result<PathBuf, NodeError> {
+    let path = resolved(path)?;
+    if fs::symlink_metadata(&path).is_ok() {
+        return Ok(path);
+    }
+    Err(match left_beside(sort, &path, &side_of(&path)?)? {
+        Some(at) => CopyError::Cut { path, at, kind: sort.name },
+        None => CopyError::NoDirectory { path },
+    }
+    .into())
+}
+
 impl Beside {
     /// Takes the place beside `target`, which is not there yet, or empty, or an edition of ours of the same sort.
     pub(super) fn take(sort: &'static Sort, target: &Path) -> Result<Self, NodeError> {
@@ -124,11 +150,22 @@ impl Beside {
             Err(Errno::WOULDBLOCK) => return Err(CopyError::Busy { path: target, kind: sort.name }.into()),
             Err(error) => return Err(file("lock", &path)(error.into())),
         }
+        let mut beside = Self { sort, target, side, former: None, _lock: lock };
+        beside.put_back()?;
         // It may have been replaced while nobody had the lock.
-        let former = Self::former_at(sort, &target, &side)?;
-        let beside = Self { sort, target, side, former, _lock: lock };
-        remove_tree(&beside.old())?;
+        beside.former = Self::former_at(sort, &beside.target, &beside.side)?;
+        if directory(&beside.target)?.is_some() {
+            remove_tree(&beside.old())?;
+        }
         Ok(beside)
+    }
+
+    /// Shows an edition again that a crash between two renames has left where nobody sees it: the new one, which has its
+    /// name in the text only when it is whole, or else the old one.
+    fn put_back(&self) -> Result<(), NodeError> {
+        let Some(edition) = left_beside(self.sort, &self.target, &self.side)? else { return Ok(()) };
+        fs::rename(&edition, &self.target).map_err(file("rename to", &self.target))?;
+        sync(self.target.parent().unwrap_or(Path::new("/")))
     }
 
     /// What the directory is called if it is ours; fails if it is somebody else's.
@@ -284,14 +321,21 @@ pub(super) fn sync(directory: &Path) -> Result<(), NodeError> {
 fn resolved(path: &Path) -> Result<PathBuf, NodeError> {
     match path.canonicalize() {
         Ok(resolved) => return Ok(resolved),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if is_nowhere(&error) => {}
         Err(error) => return Err(file("look at", path)(error)),
     }
     let whole = std::path::absolute(path).map_err(file("look at", path))?;
     let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {
         return Err(file("replace", path)(ErrorKind::InvalidInput.into()));
     };
-    Ok(parent.canonicalize().map_err(file("look at", parent))?.join(name))
+    match parent.canonicalize() {
+        Err(error) if is_nowhere(&error) => Err(CopyError::NoDirectory { path: parent.to_owned() }.into()),
+        found => Ok(found.map_err(file("look at", parent))?.join(name)),
+    }
+}
+
+fn is_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn side_of(target: &Path) -> Result<PathBuf, NodeError> {
@@ -306,11 +350,11 @@ fn side_of(target: &Path) -> Result<PathBuf, NodeError> {
 fn directory(path: &Path) -> Result<Option<Directory>, NodeError> {
     let flags = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let said = match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, flags) {
-        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         said => said.map_err(|error| file("look at", path)(error.into()))?,
     };
     if FileType::from_raw_mode(u32::from(said.stx_mode)) != FileType::Directory {
-        return Err(file("use", path)(io::Error::from(ErrorKind::NotADirectory)));
+        return Err(CopyError::NoDirectory { path: path.to_owned() }.into());
     }
     let tells = StatxFlags::from_bits_retain(said.stx_mask).contains(StatxFlags::BTIME);
     let made = tells.then_some((said.stx_btime.tv_sec, said.stx_btime.tv_nsec));
@@ -412,5 +456,40 @@ mod tests {
         assert_eq!(Beside::take(EXPORT, &target).expect("ours").former().expect("the old one").label, "one");
         renameat_with(CWD, side.join("new"), CWD, &target, RenameFlags::EXCHANGE).expect("they are there");
         assert_eq!(Beside::take(EXPORT, &target).expect("ours").former().expect("the new one").label, "two");
+    }
+
+    #[test]
+    fn an_edition_that_a_crash_left_beside_its_place_is_put_back() {
+        // What is beside the place, what of it is known, and what is shown again; a partial one is not known.
+        let check = |there: &[&str], known: &[&str], expected: Option<&str>| {
+            let place = tempfile::tempdir().expect("a directory");
+            let target = place.path().join("tree");
+            build(&target, "first");
+            let side = place.path().join(".tree.headwater");
+            fs::remove_dir_all(&target).expect("it is ours");
+            for name in there {
+                fs::create_dir(side.join(name)).expect("a directory");
+                fs::write(side.join(name).join("file"), name).expect("a file");
+            }
+            let paths: Vec<PathBuf> = known.iter().map(|name| side.join(name)).collect();
+            write_state(&side, &paths.iter().zip(known).map(|(path, name)| (&**path, *name)).collect::<Vec<_>>());
+            let said = edition(EXPORT, &target).expect_err("it is not there").to_string();
+            assert_eq!(
+                expected,
+                [NEW, OLD].into_iter().find(|name| said.contains(&format!(".headwater/{name}"))),
+                "{said}"
+            );
+            let beside = Beside::take(EXPORT, &target).expect("it is free");
+            assert_eq!(beside.former().map(|former| former.label).as_deref(), expected);
+            let shown = fs::read_to_string(target.join("file")).ok();
+            assert_eq!(shown.as_deref(), expected);
+            let old_is_there = there.contains(&OLD) && expected.is_none();
+            assert_eq!(beside.old().exists(), old_is_there, "what may be the only one stays");
+        };
+        check(&[NEW, OLD], &[OLD, NEW], Some(NEW));
+        check(&[NEW, OLD], &[OLD], Some(OLD));
+        check(&[OLD], &[OLD], Some(OLD));
+        check(&[NEW, OLD], &[], None);
+        check(&[], &[], None);
     }
 }

@@ -26,6 +26,22 @@ pub enum CopyError {
         /// What it would have to be.
         kind: &'static str,
     },
+    /// A place where a directory has to be, and is none.
+    #[error("there is no directory {}", path.display())]
+    NoDirectory {
+        /// The place.
+        path: PathBuf,
+    },
+    /// A crash between two renames has left it elsewhere.
+    #[error("there is no {kind} {}: a crash has left it in {}", path.display(), at.display())]
+    Cut {
+        /// Where it should be.
+        path: PathBuf,
+        /// Where it is.
+        at: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// Another process writes there.
     #[error("another process makes the {kind} {} at this moment", path.display())]
     Busy {
@@ -110,6 +126,8 @@ impl CopyError {
         match self {
             Self::NotOurs { .. }
             | Self::NoEdition { .. }
+            | Self::NoDirectory { .. }
+            | Self::Cut { .. }
             | Self::Busy { .. }
             | Self::Inside { .. }
             | Self::NotABackup { .. }
@@ -125,6 +143,8 @@ impl CopyError {
         match self {
             Self::NotOurs { .. } => "name an empty directory, or one that is not there yet",
             Self::NoEdition { .. } => "name an earlier export with --link-dest, or leave it out",
+            Self::NoDirectory { .. } => "name a directory that is there",
+            Self::Cut { .. } => "name that directory, or make it once more: it is put back first",
             Self::Busy { .. } => "wait for it, or name another directory",
             Self::Bad { .. } => {
                 "import the tree again, which mends them; or leave them out with --allow-missing. What was copied \

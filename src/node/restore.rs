@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Gid, Uid, flock, syncfs};
 use rustix::io::Errno;
 
-use super::backup::{DATABASE, large_name, make, remove_if_there};
-use super::beside::sync;
+use super::backup::{BACKUP, DATABASE, large_name, make, remove_if_there};
+use super::beside::{existing, sync};
 use super::config::FILE;
 use super::copied::{copy, digest};
 use super::copy_error::CopyError;
@@ -60,7 +60,7 @@ pub struct RestoreReport {
 /// Restores the backup at `from` into the directory `into`, which is not there or empty, at the time `now`.
 pub fn restore(from: &Path, into: &Path, now: i64, watch: &mut Watch<'_>) -> Result<RestoreReport, NodeError> {
     let start = Instant::now();
-    let from = from.canonicalize().map_err(file("look at", from))?;
+    let from = existing(BACKUP, from)?;
     let manifest = Manifest::read(&from)?;
     let (mark, lock) = begin(into)?;
     clear(into, &manifest)?;
