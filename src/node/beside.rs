@@ -16,7 +16,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, RenameFlags, StatxFlags, flock, renameat_with, statx, syncfs,
+    AtFlags, CWD, FileType, FlockOperation, RenameFlags, Statx, StatxAttributes, StatxFlags, flock, renameat_with,
+    statx, syncfs,
 };
 use rustix::io::Errno;
 
@@ -136,6 +137,7 @@ impl Beside {
     /// Takes the place beside `target`, which is not there yet, or empty, or an edition of ours of the same sort.
     pub(super) fn take(sort: &'static Sort, target: &Path) -> Result<Self, NodeError> {
         let target = resolved(target)?;
+        can_be_renamed(&target)?;
         let side = side_of(&target)?;
         Self::former_at(sort, &target, &side)?;
         match DirBuilder::new().mode(0o700).create(&side) {
@@ -334,6 +336,22 @@ fn resolved(path: &Path) -> Result<PathBuf, NodeError> {
     }
 }
 
+/// Fails for a mount point: it stays where it is, and what is built beside it is on the file system above.
+fn can_be_renamed(target: &Path) -> Result<(), NodeError> {
+    let look = |path: &Path| statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
+    let found = match look(target) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        found => found.map_err(|error| file("look at", target)(error.into()))?,
+    };
+    let device = |found: &Statx| (found.stx_dev_major, found.stx_dev_minor);
+    let is_on_the_same =
+        target.parent().and_then(|parent| look(parent).ok()).map(|above| device(&above) == device(&found));
+    match found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) || is_on_the_same != Some(true) {
+        true => Err(CopyError::MountPoint { path: target.to_owned() }.into()),
+        false => Ok(()),
+    }
+}
+
 fn is_nowhere(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
@@ -420,6 +438,14 @@ mod tests {
         let stray = place.path().join("stray");
         fs::write(&stray, "").expect("a file");
         assert!(Beside::take(EXPORT, &stray).is_err() && stray.is_file());
+    }
+
+    #[test]
+    fn a_mount_point_is_refused_before_anything_is_made() {
+        for mounted in ["/proc", "/"] {
+            let refused = Beside::take(EXPORT, Path::new(mounted)).expect_err("it cannot be renamed");
+            assert!(matches!(refused, NodeError::Copy(CopyError::MountPoint { .. })), "{refused}");
+        }
     }
 
     #[test]

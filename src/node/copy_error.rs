@@ -32,6 +32,12 @@ pub enum CopyError {
         /// The place.
         path: PathBuf,
     },
+    /// A directory that cannot be replaced.
+    #[error("{} is a mount point, which cannot be replaced in one step as a directory in it can", path.display())]
+    MountPoint {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A crash between two renames has left it elsewhere.
     #[error("there is no {kind} {}: a crash has left it in {}", path.display(), at.display())]
     Cut {
@@ -127,6 +133,7 @@ impl CopyError {
             Self::NotOurs { .. }
             | Self::NoEdition { .. }
             | Self::NoDirectory { .. }
+            | Self::MountPoint { .. }
             | Self::Cut { .. }
             | Self::Busy { .. }
             | Self::Inside { .. }
@@ -144,6 +151,7 @@ impl CopyError {
             Self::NotOurs { .. } => "name an empty directory, or one that is not there yet",
             Self::NoEdition { .. } => "name an earlier export with --link-dest, or leave it out",
             Self::NoDirectory { .. } => "name a directory that is there",
+            Self::MountPoint { .. } => "name a directory in it",
             Self::Cut { .. } => "name that directory, or make it once more: it is put back first",
             Self::Busy { .. } => "wait for it, or name another directory",
             Self::Bad { .. } => {

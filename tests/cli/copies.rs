@@ -1,10 +1,11 @@
 //! What a copy must never cost: the files of others, the copy before, and a node that is whole.
 
 use std::fs;
+use std::io::{Write, stderr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::rig::{Place, Said};
+use super::rig::{HEADWATER, Place, Said};
 
 const IMPORT: &str = "import tree -r gentoo --dir node";
 
@@ -180,4 +181,29 @@ fn a_restore_overwrites_no_node_whatever_lies_in_it() {
     assert!(!place.at("begun/headwater.db").exists());
     drop(lock);
     place.ok("restore saved --dir begun");
+}
+
+/// What `headwater LINE` says where `small` is a disk of 2 MiB; `None` where the system permits no such thing.
+fn on_a_small_disk(place: &Place, line: &str) -> Option<Said> {
+    fs::create_dir_all(place.at("small")).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=2m none small || exit 77; {HEADWATER} {line}; code=$?; ls -AR small; exit $code"
+    );
+    let mut command = place.command("unshare");
+    let said = Said::of(line, command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).output());
+    if said.code != 77 && !said.err.starts_with("unshare: ") {
+        return Some(said);
+    }
+    stderr().write_all(format!("skipped: no mount namespace: {}\n", said.err).as_bytes()).unwrap();
+    None
+}
+
+#[test]
+fn a_mount_point_is_not_replaced_and_nothing_is_written_beside_it() {
+    let place = published();
+    for line in ["backup small --dir node", "export small --channel gentoo --dir node"] {
+        let Some(said) = on_a_small_disk(&place, line) else { return };
+        said.expect(1).has(&["small", "mount point", "do:  name a directory in it"]);
+    }
+    assert!(!place.at(".small.headwater").exists());
 }
