@@ -6,7 +6,7 @@
 //! the backup can publish in the gateway's name.
 //! Deliberately absent: what was set aside as bad, what another process has open, and files outside of the directory.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::beside::{Beside, Edition, Sort};
-use super::copied::{copy, digest};
+use super::copied::{copy, digest, require_room, room_of};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
 use super::export::Trust;
@@ -97,6 +97,7 @@ pub fn backup(data: &Path, order: &BackupOrder, now: i64, watch: &mut Watch<'_>)
         manifest: Manifest { time: now, ..Manifest::default() },
         report: BackupReport::default(),
     };
+    work.has_room()?;
     work.database(watch)?;
     work.large(watch)?;
     work.others(Path::new(""), 0, watch)?;
@@ -118,6 +119,22 @@ struct Work {
 }
 
 impl Work {
+    /// Fails with numbers if what has to be copied does not fit.
+    fn has_room(&self) -> Result<(), NodeError> {
+        let size = |name| fs::metadata(self.data.join(name)).map_or(0, |found| found.len());
+        let mut needed = size(DATABASE).saturating_add(size("headwater.db-wal"));
+        let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).map_err(file("look at", path));
+        if device(&self.data)? != device(&self.building)? {
+            for (id, size) in Reader::open(&self.data)?.large_contents()? {
+                let found = self.places(&id, size);
+                if !found.is_as_before {
+                    needed = needed.saturating_add(found.here.as_ref().map_or(0, room_of));
+                }
+            }
+        }
+        require_room(&self.building, needed)
+    }
+
     fn database(&mut self, watch: &mut Watch<'_>) -> Result<(), NodeError> {
         let to = self.building.join(DATABASE);
         let mut ended = Ok(());
@@ -165,25 +182,33 @@ impl Work {
         Ok(())
     }
 
+    /// What there is of a large content.
+    fn places(&self, id: &ContentId, size: u64) -> Places {
+        let name = Path::new(LARGE).join(large_name(id));
+        let look = |path: &Path| fs::symlink_metadata(path).ok().filter(|found| found.is_file() && found.len() == size);
+        let here = look(&self.data.join(&name));
+        // One that the node has taken in since was missing or bad: what was copied before may be so, too.
+        let is_as_before = self.former.as_ref().zip(here.as_ref()).is_some_and(|(former, here)| {
+            former.label.parse().is_ok_and(|made| here.mtime() < made) && look(&former.path.join(&name)).is_some()
+        });
+        Places { here, is_as_before }
+    }
+
     /// Links it, or copies it where that cannot be.
     fn one_large(&self, id: &ContentId, size: u64, watch: &mut Watch<'_>) -> Result<Large, NodeError> {
         let name = Path::new(LARGE).join(large_name(id));
         let (here, to) = (self.data.join(&name), self.building.join(&name));
-        let former =
-            self.former.as_ref().map(|former| (former.path.join(&name), former.label.parse().unwrap_or(i64::MIN)));
-        let found = fs::symlink_metadata(&here).ok().filter(|found| found.is_file() && found.len() == size);
-        if found.is_some() && linked(id, &here, &to, self.trust, watch)? {
+        let former = self.former.as_ref().map(|former| former.path.join(&name));
+        let found = self.places(id, size);
+        if found.here.is_some() && linked(id, &here, &to, self.trust, watch)? {
             return Ok(Large::Linked);
         }
-        // One that the node has taken in since was missing or bad: what was copied before may be so, too.
-        if let (Some(found), Some((former, made))) = (&found, &former)
-            && found.mtime() < *made
-            && has_size(former, size)
+        if let (Some(former), true) = (&former, found.is_as_before)
             && linked(id, former, &to, self.trust, watch)?
         {
             return Ok(Large::Linked);
         }
-        let why = match found.is_some() {
+        let why = match found.here.is_some() {
             true => match copy(&here, &to, 0o640, watch)? {
                 Ok(copied) if copied.id == *id => return Ok(Large::Copied),
                 Ok(_) => {
@@ -198,7 +223,7 @@ impl Work {
             false => "it is not there, or has another size".to_owned(),
         };
         match former {
-            Some((former, _)) if linked(id, &former, &to, Trust::Contents, watch)? => Ok(Large::Linked),
+            Some(former) if linked(id, &former, &to, Trust::Contents, watch)? => Ok(Large::Linked),
             _ => Ok(Large::Missing(why)),
         }
     }
@@ -262,6 +287,14 @@ impl Work {
     }
 }
 
+/// Where a large content can be had.
+struct Places {
+    /// In the data directory, with its size.
+    here: Option<Metadata>,
+    /// Also in the backup before, and copied there from the same file.
+    is_as_before: bool,
+}
+
 /// What became of a large content.
 enum Large {
     Linked,
@@ -285,10 +318,6 @@ fn linked(id: &ContentId, from: &Path, to: &Path, trust: Trust, watch: &mut Watc
 pub(super) fn large_name(id: &ContentId) -> PathBuf {
     let name = id.to_string();
     Path::new(name.get(..2).unwrap_or_default()).join(&name)
-}
-
-fn has_size(path: &Path, size: u64) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
 }
 
 /// Removes a file; that it is not there is as good.

@@ -1,10 +1,12 @@
-//! One file copied without blocks for its zeros, and what was copied known by its digest. For backups and restores.
+//! One file copied without blocks for its zeros, and what was copied known by its digest. For backups and restores. And
+//! whether there is room for it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use super::copy_error::CopyError;
 use super::error::{NodeError, file};
 use super::watch::Watch;
 use crate::store::Hollow;
@@ -12,6 +14,9 @@ use crate::tree::{ContentHasher, ContentId};
 
 /// How much is read at once.
 const PIECE: usize = 1 << 20;
+
+/// What the kernel counts room in, in bytes, whatever the file system.
+const BLOCK: u64 = 512;
 
 /// What was copied.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -44,6 +49,21 @@ pub(super) fn digest(path: &Path, watch: &mut Watch<'_>) -> Result<Result<Copied
     match File::open(path) {
         Ok(mut source) => pour(&mut source, &mut |_| Ok(()), watch),
         Err(error) => Ok(Err(error)),
+    }
+}
+
+/// The room that a copy takes: less than its length where it has holes.
+pub(super) fn room_of(original: &Metadata) -> u64 {
+    original.len().min(original.blocks().saturating_mul(BLOCK))
+}
+
+/// Fails with numbers if `needed` bytes do not fit on the file system of `path`.
+pub(super) fn require_room(path: &Path, needed: u64) -> Result<(), NodeError> {
+    let room = rustix::fs::statvfs(path).map_err(|error| file("ask for the free space of", path)(error.into()))?;
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    match needed <= free {
+        true => Ok(()),
+        false => Err(CopyError::Space { path: path.to_owned(), free, needed }.into()),
     }
 }
 

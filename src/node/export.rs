@@ -8,11 +8,12 @@
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::Read;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::beside::{self, Beside, Edition, Sort, write_durably};
+use super::copied::{require_room, room_of};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
 use super::export_tree::{self, Before, From, Source, is_same_file, size_of};
@@ -30,9 +31,6 @@ fn proves(edition: &Edition) -> bool {
     let top = snapshot.find(TreePath::ROOT).and_then(|at| snapshot.entry(at));
     top.is_some_and(|top| tree.find(top.path).is_ok_and(|found| found.is_some_and(|found| found.is_timed_like(&top))))
 }
-
-/// What the kernel counts room in, in bytes, whatever the file system.
-const BLOCK: u64 = 512;
 
 /// The end of the names of snapshots' texts beside an export.
 const TEXT: &str = ".snapshot";
@@ -182,20 +180,15 @@ fn has_room(building: &Path, located: &Located, reader: &Reader, sources: &[Sour
     {
         (Some(Home::Large), Kind::File { content, size, .. }) => {
             let stored = reader.read_large(content).ok().flatten().and_then(|open| open.metadata().ok());
-            stored.map_or(size, |stored| size.min(stored.blocks().saturating_mul(BLOCK)))
+            stored.map_or(size, |stored| size.min(room_of(&stored)))
         }
         _ => size_of(&entry),
     };
     let needed = new.map(room_of).fold(0, u64::saturating_add);
-    let room =
-        rustix::fs::statvfs(building).map_err(|error| file("ask for the free space of", building)(error.into()))?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
-    if needed <= free {
-        return Ok(());
-    }
-    // What was made is empty, and would only be in the way.
-    let _ = fs::remove_dir(building);
-    Err(CopyError::Space { path: building.to_owned(), free, needed }.into())
+    require_room(building, needed).inspect_err(|_| {
+        // What was made is empty, and would only be in the way.
+        let _ = fs::remove_dir(building);
+    })
 }
 
 /// Removes the texts of exports that are shown no more. What stays costs a little room.

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::backup::{BACKUP, DATABASE, large_name, make, remove_if_there};
 use super::beside::{existing, sync};
 use super::config::FILE;
-use super::copied::{copy, digest};
+use super::copied::{copy, digest, require_room, room_of};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
 use super::manifest::{Listed, MARK, Manifest};
@@ -30,6 +30,7 @@ use crate::control::{Progress, ScrubOrder};
 use crate::identity::{Identity, verify_head};
 use crate::names::{ChannelName, Generation};
 use crate::store::{Lock, Reader, Store};
+use crate::tree::ContentId;
 
 /// `headwater.toml` until it is whole.
 const UNNAMED: &str = "headwater.toml.new";
@@ -149,6 +150,7 @@ impl Work {
             let why = format!("it has no {DATABASE}");
             return Err(CopyError::NotABackup { path: self.from.clone(), why }.into());
         }
+        require_room(&self.into, manifest.files.iter().fold(0, |sum, listed| listed.copied.size.saturating_add(sum)))?;
         for (mode, path) in &manifest.directories {
             let path = self.into.join(path);
             make(&path, *mode)?;
@@ -182,6 +184,12 @@ impl Work {
     fn large(&mut self, watch: &mut Watch<'_>) -> Result<(), NodeError> {
         make(&self.into.join("large"), 0o750)?;
         let contents = Reader::open(&self.into)?.large_contents()?;
+        let room = |(id, size): &(ContentId, u64)| {
+            let name = Path::new("large").join(large_name(id));
+            let is_there = fs::metadata(self.into.join(&name)).is_ok_and(|found| found.len() == *size);
+            if is_there { 0 } else { fs::metadata(self.from.join(&name)).map_or(0, |found| room_of(&found)) }
+        };
+        require_room(&self.into, contents.iter().map(room).fold(0, u64::saturating_add))?;
         for (id, size) in contents {
             let name = Path::new("large").join(large_name(&id));
             let (from, to) = (self.from.join(&name), self.into.join(&name));

@@ -207,3 +207,13 @@ fn a_mount_point_is_not_replaced_and_nothing_is_written_beside_it() {
     }
     assert!(!place.at(".small.headwater").exists());
 }
+
+#[test]
+fn what_does_not_fit_is_refused_with_numbers() {
+    let place = published();
+    place.ok("backup saved --dir node");
+    for line in ["backup small/saved --dir node", "restore saved --dir small/back"] {
+        let Some(said) = on_a_small_disk(&place, line) else { return };
+        said.expect(3).has(&["bytes free, but", "are needed", "make room"]);
+    }
+}
