@@ -80,6 +80,9 @@ pub(super) struct BackupArgs {
     /// Read large contents that are linked, too
     #[arg(long)]
     pub(super) checksum: bool,
+    /// Leave out large contents that cannot be had, and name them, instead of refusing
+    #[arg(long)]
+    pub(super) allow_missing: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -90,7 +93,8 @@ pub(super) struct BackupArgs {
 #[command(after_help = "\
 The data directory (--dir) must be empty or not there; nothing is overwritten.
 Every file is compared with its digest, heads with the gateway's key, and all
-contents are read. Run by root, files are given to the owner of the directory.
+contents are read; damaged ones are set aside and named, and the exit code is 3.
+Run by root, files are given to the owner of the directory.
 Clients may have seen generations that the backup does not have: import the
 tree afterwards, and they follow.
 

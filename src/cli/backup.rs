@@ -10,7 +10,7 @@ use super::start::Place;
 use crate::control::{HoldOrder, Phase};
 use crate::node::backup::{BackupOrder, BackupReport, backup as copy};
 use crate::node::clock;
-use crate::node::export::Trust;
+use crate::node::export::{Holes, Trust};
 use crate::node::watch::Watch;
 
 /// Makes it, and says what must be kept safe.
@@ -24,6 +24,7 @@ pub(super) fn backup(place: &Place, args: &BackupArgs) -> anyhow::Result<()> {
     let order = BackupOrder {
         directory: args.directory.clone(),
         trust: if args.checksum { Trust::Contents } else { Trust::SizeAndTime },
+        holes: if args.allow_missing { Holes::LeaveOut } else { Holes::Refuse },
     };
     let report = copy(&place.dir, &order, clock::now(), &mut watch);
     drop(line);
@@ -42,8 +43,13 @@ fn told(report: &BackupReport) -> String {
     let heads: Vec<String> =
         report.heads.iter().map(|(channel, generation)| format!("{channel}@{generation}")).collect();
     let heads = if heads.is_empty() { "nothing is published yet".to_owned() } else { heads.join(", ") };
+    let whole = match (report.missing, report.left_out.len()) {
+        (0, 0) => "is a backup of everything".to_owned(),
+        (0, others) => format!("is a backup of everything but {others} files that are named above"),
+        (missing, _) => format!("is a backup that lacks {} large contents", count(missing)),
+    };
     let mut text = format!(
-        "{} is a backup of everything: {heads}; {} files, {} written, {} large ones linked, in {:.1} s.\n",
+        "{} {whole}: {heads}; {} files, {} written, {} large ones linked, in {:.1} s.\n",
         report.directory.display(),
         count(report.files),
         size(report.bytes),
@@ -74,6 +80,7 @@ fn value(report: &BackupReport) -> serde_json::Value {
         "linked": report.linked,
         "secrets": report.secrets,
         "left_out": report.left_out,
+        "missing": report.missing,
         "seconds": report.elapsed.as_secs_f64(),
     })
 }

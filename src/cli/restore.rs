@@ -6,12 +6,13 @@ use super::args_stored::RestoreArgs;
 use super::output::{Lines, count, print, print_json, size, time, warn};
 use super::progress::ImportLine;
 use super::start::Place;
-use crate::control::Phase;
+use crate::control::{Phase, Refusal};
+use crate::fault::Fault;
 use crate::node::clock;
 use crate::node::restore::{RestoreReport, restore as copy};
 use crate::node::watch::Watch;
 
-/// Restores, and says what was checked and what comes next.
+/// Restores, and says what was checked and what comes next; that anything was damaged is an error, as it is of a scrub.
 pub(super) fn restore(place: &Place, args: &RestoreArgs) -> anyhow::Result<()> {
     let mut line = ImportLine::new();
     let mut tell = |progress| line.show(progress);
@@ -23,8 +24,21 @@ pub(super) fn restore(place: &Place, args: &RestoreArgs) -> anyhow::Result<()> {
         warn(&format!("damaged: {what}\n"));
     }
     match args.json {
-        true => print_json(&value(&report), Lines::Many),
-        false => print(&told(place, &report)),
+        true => print_json(&value(&report), Lines::Many)?,
+        false => print(&told(place, &report))?,
+    }
+    match report.damaged.len() {
+        0 => Ok(()),
+        bad => Err(Refusal {
+            fault: Fault::Local,
+            what: format!(
+                "{} of what was restored is damaged",
+                if bad == 1 { "one part".into() } else { format!("{bad} parts") }
+            ),
+            why: "the backup has other bytes than were written there, or none".to_owned(),
+            todo: "import the tree again, which mends contents; or restore another backup elsewhere".to_owned(),
+        }
+        .into()),
     }
 }
 

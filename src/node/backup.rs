@@ -17,7 +17,7 @@ use super::beside::{Beside, Edition, Sort};
 use super::copied::{copy, digest, require_room, room_of};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
-use super::export::Trust;
+use super::export::{Holes, Trust};
 use super::manifest::{self, Listed, Manifest};
 use super::plain::remove_tree;
 use super::watch::Watch;
@@ -52,6 +52,8 @@ pub struct BackupOrder {
     pub directory: PathBuf,
     /// Whether large contents that are linked are read.
     pub trust: Trust,
+    /// What to do where large contents cannot be had.
+    pub holes: Holes,
 }
 
 /// What a backup holds.
@@ -73,6 +75,8 @@ pub struct BackupReport {
     pub secrets: Vec<String>,
     /// What is not in it and should be, each with the reason.
     pub left_out: Vec<String>,
+    /// How many of these are large contents.
+    pub missing: u64,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -100,6 +104,10 @@ pub fn backup(data: &Path, order: &BackupOrder, now: i64, watch: &mut Watch<'_>)
     work.has_room()?;
     work.database(watch)?;
     work.large(watch)?;
+    if work.report.missing > 0 && order.holes == Holes::Refuse {
+        let what = format!("the backup of {}", work.data.display());
+        return Err(CopyError::Bad { what, count: work.report.missing, files: work.report.left_out }.into());
+    }
     work.others(Path::new(""), 0, watch)?;
     work.manifest.write(&work.building)?;
     watch.breathe()?;
@@ -172,6 +180,7 @@ impl Work {
                 Large::Copied => self.report.bytes += size,
                 Large::Missing(why) => {
                     self.report.left_out.push(format!("{LARGE}/{}: {why}", name.display()));
+                    self.report.missing += 1;
                     continue;
                 }
             }

@@ -154,10 +154,7 @@ impl CopyError {
             Self::MountPoint { .. } => "name a directory in it",
             Self::Cut { .. } => "name that directory, or make it once more: it is put back first",
             Self::Busy { .. } => "wait for it, or name another directory",
-            Self::Bad { .. } => {
-                "import the tree again, which mends them; or leave them out with --allow-missing. What was copied \
-                 already is used by the next try"
-            }
+            Self::Bad { .. } => "import the tree again, which mends them; or leave them out with --allow-missing",
             Self::Inside { .. } => "name a directory elsewhere, best on another disk",
             Self::Space { .. } => "make room there, or name a directory on another disk",
             Self::NotABackup { .. } => "name a directory that `headwater backup` has made",

@@ -144,6 +144,8 @@ fn a_backup_takes_the_large_content_that_the_node_has_and_not_the_one_before() {
         fs::remove_file(large(&place.at("node"))).unwrap();
         place.ok(&command);
         assert!(fs::read(large(saved)).unwrap() == sound, "{}", saved.display());
+        rot(&large(saved));
+        place.says(&command).expect(3);
     };
     let place = published();
     check(&place, &place.at("saved"));
@@ -216,4 +218,25 @@ fn what_does_not_fit_is_refused_with_numbers() {
         let Some(said) = on_a_small_disk(&place, line) else { return };
         said.expect(3).has(&["bytes free, but", "are needed", "make room"]);
     }
+}
+
+#[test]
+fn a_backup_that_is_not_whole_takes_the_place_of_none_that_is() {
+    let place = published();
+    place.ok("backup saved --dir node");
+    let whole = large(&place.at("saved"));
+    fs::remove_file(large(&place.at("node"))).unwrap();
+    fs::rename(&whole, place.at("away")).unwrap();
+    place.write("saved/mine", "");
+    let name = whole.file_name().unwrap().to_str().unwrap().to_owned();
+    let said = place.says("backup saved --dir node").expect(3);
+    said.has(&["is not whole: 1 of its files", &name, "--allow-missing"]);
+    assert!(place.at("saved/mine").exists());
+    let said = place.says("backup saved --allow-missing --dir node").expect(0);
+    let said = said.has(&["not in the backup: ", &name, "lacks 1 large"]);
+    assert!(!said.all().contains("everything"), "{}", said.all());
+    assert!(!place.at("saved/mine").exists());
+    place.says("restore saved --dir back").expect(3).has(&["damaged: gentoo/full@1: big", "import the tree"]);
+    place.ok("import tree -r gentoo --dir back");
+    place.ok("scrub --dir back");
 }

@@ -275,8 +275,8 @@ fn a_backup_that_is_damaged_is_refused_or_its_damage_named() {
     let large = large_file(&place).strip_prefix(place.at("node")).unwrap().to_owned();
     spoil(&place.at("saved").join(large));
     // What the refused ones left behind is gone on with.
-    let said = place.says("restore saved --dir back").expect(0);
-    said.has(&["damaged: gentoo/full@1: big: ", "1 are damaged and set aside"]);
+    let said = place.says("restore saved --dir back").expect(3);
+    said.has(&["damaged: gentoo/full@1: big: ", "1 are damaged and set aside", "one part", "do:  import"]);
     place.ok("import tree -r gentoo --dir back");
     place.ok("scrub --dir back");
     place.ok("export out --channel gentoo --dir back");
