@@ -21,6 +21,7 @@ pub(super) fn export(place: &Place, args: &ExportArgs) -> anyhow::Result<()> {
     let order = ExportOrder {
         channel: generation.channel.clone(),
         generation: generation.generation,
+        data: place.dir.clone(),
         directory: args.directory.clone(),
         reuse: args.link_dest.clone(),
         trust: if args.checksum { Trust::Contents } else { Trust::SizeAndTime },

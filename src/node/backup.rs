@@ -1,9 +1,10 @@
 //! The whole data directory as it is at one moment, copied while the node goes on.
 //!
 //! A backup is laid out as a data directory. The database is copied as one commit; all other files are copied and their
-//! digests noted. Large contents are linked from the data directory, where the node reads and mends them; on another file
-//! system from the backup before, unless the node has taken one in anew since; and copied where neither can be. It is built beside and takes its place in one step, as an export is. The gateway's key is in it: who has
-//! the backup can publish in the gateway's name.
+//! digests noted. Large contents are linked from the data directory, where the node reads and mends them; on another
+//! file system from the backup before, unless the node has taken one in anew since; and copied where neither can be. It
+//! is built beside and takes its place in one step, as an export is. The gateway's key is in it: who has the backup can
+//! publish in the gateway's name.
 //! Deliberately absent: what was set aside as bad, what another process has open, and files outside of the directory.
 
 use std::fs::{self, DirBuilder, Metadata};
@@ -13,7 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::beside::{Beside, Edition, Sort};
+use super::beside::{Beside, Edition, Sort, apart};
 use super::copied::{copy, digest, require_room, room_of};
 use super::copy_error::CopyError;
 use super::error::{NodeError, file};
@@ -85,17 +86,34 @@ pub struct BackupReport {
 pub fn backup(data: &Path, order: &BackupOrder, now: i64, watch: &mut Watch<'_>) -> Result<BackupReport, NodeError> {
     let start = Instant::now();
     let data = data.canonicalize().map_err(file("look at", data))?;
+    apart(&data, &order.directory)?;
     let beside = Beside::take(BACKUP, &order.directory)?;
-    if beside.target().starts_with(&data) {
-        return Err(CopyError::Inside { path: beside.target().to_owned() }.into());
-    }
     let building = beside.building();
     // Of a run that was cut. What takes long, large contents, is linked again in no time, or is in the backup before.
     remove_tree(&building)?;
     make(&building, 0o700)?;
+    let mut report = fill(&data, order, &beside, now, watch).inspect_err(|_| {
+        // The next run begins anew, and what is there takes room until then.
+        if let Err(error) = remove_tree(&building) {
+            tracing::warn!(%error, "what was copied is not removed; the next run does it");
+        }
+    })?;
+    report.directory = beside.show(&now.to_string())?;
+    report.elapsed = start.elapsed();
+    Ok(report)
+}
+
+/// Copies everything to where it is built.
+fn fill(
+    data: &Path,
+    order: &BackupOrder,
+    beside: &Beside,
+    now: i64,
+    watch: &mut Watch<'_>,
+) -> Result<BackupReport, NodeError> {
     let mut work = Work {
-        data,
-        building,
+        data: data.to_owned(),
+        building: beside.building(),
         former: beside.former(),
         trust: order.trust,
         manifest: Manifest { time: now, ..Manifest::default() },
@@ -111,10 +129,7 @@ pub fn backup(data: &Path, order: &BackupOrder, now: i64, watch: &mut Watch<'_>)
     work.others(Path::new(""), 0, watch)?;
     work.manifest.write(&work.building)?;
     watch.breathe()?;
-    let mut report = work.report;
-    report.directory = beside.show(&now.to_string())?;
-    report.elapsed = start.elapsed();
-    Ok(report)
+    Ok(work.report)
 }
 
 struct Work {

@@ -183,11 +183,6 @@ impl Beside {
         Ok(label)
     }
 
-    /// The directory that others see.
-    pub(super) fn target(&self) -> &Path {
-        &self.target
-    }
-
     /// Where the next edition is built. What is there is of a run that was cut.
     pub(super) fn building(&self) -> PathBuf {
         self.side.join(NEW)
@@ -333,6 +328,15 @@ fn resolved(path: &Path) -> Result<PathBuf, NodeError> {
     match parent.canonicalize() {
         Err(error) if is_nowhere(&error) => Err(CopyError::NoDirectory { path: parent.to_owned() }.into()),
         found => Ok(found.map_err(file("look at", parent))?.join(name)),
+    }
+}
+
+/// Fails where one of the two would be inside of the other.
+pub(super) fn apart(data: &Path, target: &Path) -> Result<(), NodeError> {
+    let (data, target) = (resolved(data)?, resolved(target)?);
+    match target.starts_with(&data) || data.starts_with(&target) {
+        true => Err(CopyError::Inside { path: target }.into()),
+        false => Ok(()),
     }
 }
 

@@ -66,10 +66,10 @@ pub enum CopyError {
         /// The first of them, each with the reason.
         files: Vec<String>,
     },
-    /// A backup inside of what it is a backup of.
-    #[error("{} is inside of the data directory", path.display())]
+    /// A copy inside of what it is a copy of, or the other way round.
+    #[error("{} is inside of the data directory, or the other way round", path.display())]
     Inside {
-        /// Where it was to be.
+        /// Where the copy is, or was to be.
         path: PathBuf,
     },
     /// The copy does not fit.
@@ -161,7 +161,7 @@ impl CopyError {
             Self::BadBackup { .. } => "restore another backup",
             Self::NotEmpty { .. } => "name a directory that is empty or not there yet with --dir",
             Self::Stray { .. } => "remove it if nobody needs it, or name a directory that is empty with --dir",
-            Self::Ended => "try again; what was copied already is used",
+            Self::Ended => "try again",
         }
     }
 }

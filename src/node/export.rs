@@ -23,7 +23,7 @@ use crate::names::{ChannelName, Generation};
 use crate::store::{Home, Located, Reader};
 use crate::tree::{Entry, Kind, MAX_TEXT_BYTES, Snapshot, TreePath};
 
-/// What the place beside an export says that it is for. The time of its top directory is set last, and to the nanosecond.
+/// What the place beside an export says that it is for. The time of its top directory is set last.
 const EXPORT: &Sort = &Sort { name: "export", proves };
 
 fn proves(edition: &Edition) -> bool {
@@ -42,6 +42,8 @@ pub struct ExportOrder {
     pub channel: ChannelName,
     /// The generation of it.
     pub generation: Generation,
+    /// The data directory, where it must not be.
+    pub data: PathBuf,
     /// The directory that is to hold it: new, empty, or an earlier export.
     pub directory: PathBuf,
     /// Another export, whose files are linked where they are the same.
@@ -102,11 +104,11 @@ pub fn export(
 ) -> Result<ExportReport, NodeError> {
     let start = Instant::now();
     let snapshot = located.snapshot();
+    beside::apart(&order.data, &order.directory)?;
+    // Before anything is made: there may be no such export.
+    let other = order.reuse.as_ref().map(|other| beside::edition(EXPORT, other)).transpose()?;
     let beside = Beside::take(EXPORT, &order.directory)?;
-    let mut sources: Vec<Source> = beside.former().and_then(source).into_iter().collect();
-    if let Some(other) = &order.reuse {
-        sources.extend(source(beside::edition(EXPORT, other)?));
-    }
+    let sources: Vec<Source> = [beside.former(), other].into_iter().flatten().filter_map(source).collect();
     let building = beside.building();
     let before = make(&building)?;
     let tree = Plain::open(&building)?;

@@ -54,9 +54,11 @@ impl Found {
         }
     }
 
-    /// Whether it has the time that `entry` has.
+    /// Whether it has the time that `entry` has, on file systems that keep whole seconds only, too.
     pub(super) fn is_timed_like(&self, entry: &Entry<'_>) -> bool {
-        self.mtime == Some(entry.mtime)
+        self.mtime.is_some_and(|found| {
+            found == entry.mtime || (found.nanos() == 0 && found.seconds() == entry.mtime.seconds())
+        })
     }
 }
 

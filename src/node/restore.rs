@@ -2,9 +2,9 @@
 //!
 //! Every file is compared with the digest that the backup noted, every large content with its id; then the store is
 //! opened, heads are checked against the gateway's key, and all contents and lists are read. `headwater.toml` comes last,
-//! so a directory without it is no node, and a restore that was cut is gone on with, also with another backup. The store remembers which
-//! generations were newest at the restore: clients may have seen later ones, so the next publication has a timestamp of
-//! at least now, and the next import publishes also where nothing changed (DESIGN 8).
+//! so a directory without it is no node, and a restore that was cut is gone on with, also with another backup. The store
+//! remembers which generations were newest at the restore: clients may have seen later ones, so the next publication has
+//! a timestamp of at least now, and the next import publishes also where nothing changed (DESIGN 8).
 //! Deliberately absent: a new term, which needs the admin key, and files outside of the data directory.
 
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, Gid, Uid, flock, syncfs};
 use rustix::io::Errno;
 
 use super::backup::{BACKUP, DATABASE, large_name, make, remove_if_there};
-use super::beside::{existing, sync};
+use super::beside::{apart, existing, sync};
 use super::config::FILE;
 use super::copied::{copy, digest, require_room, room_of};
 use super::copy_error::CopyError;
@@ -62,6 +62,7 @@ pub struct RestoreReport {
 pub fn restore(from: &Path, into: &Path, now: i64, watch: &mut Watch<'_>) -> Result<RestoreReport, NodeError> {
     let start = Instant::now();
     let from = existing(BACKUP, from)?;
+    apart(into, &from)?;
     let manifest = Manifest::read(&from)?;
     let (mark, lock) = begin(into)?;
     clear(into, &manifest)?;
@@ -109,8 +110,8 @@ pub(super) fn forget_mark(dir: &Path) {
     }
 }
 
-/// Removes the database of a restore that was cut, above all its log, which would be played back into the next one. What
-/// this restore writes anew may stay; anything else is somebody's, and in the way.
+/// Removes the database of a restore that was cut, above all its log, which would be played back into the next one.
+/// What this restore writes anew may stay; anything else is somebody's, and in the way.
 fn clear(into: &Path, manifest: &Manifest) -> Result<(), NodeError> {
     let directories: HashSet<&Path> = manifest.directories.iter().map(|(_, path)| Path::new(path)).collect();
     let files: HashSet<&Path> = manifest.files.iter().map(|listed| Path::new(&listed.path)).collect();

@@ -136,6 +136,7 @@ fn a_backup_takes_the_large_content_that_the_node_has_and_not_the_one_before() {
         if fs::read(large(&place.at("node"))).unwrap() == sound {
             rot(&large(&place.at("node")));
         }
+        place.says(&format!("{command} --checksum")).expect(3).has(&["is not whole: 1 of its files"]);
         place.says("scrub --dir node").expect(3);
         place.ok(IMPORT);
         place.ok(&command);
@@ -183,6 +184,7 @@ fn a_restore_overwrites_no_node_whatever_lies_in_it() {
     assert!(!place.at("begun/headwater.db").exists());
     drop(lock);
     place.ok("restore saved --dir begun");
+    place.says("restore saved --dir saved/in").expect(1).has(&["inside"]);
 }
 
 /// What `headwater LINE` says where `small` is a disk of 2 MiB; `None` where the system permits no such thing.
@@ -211,12 +213,13 @@ fn a_mount_point_is_not_replaced_and_nothing_is_written_beside_it() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_numbers() {
+fn what_does_not_fit_is_refused_with_numbers_and_leaves_the_room() {
     let place = published();
     place.ok("backup saved --dir node");
     for line in ["backup small/saved --dir node", "restore saved --dir small/back"] {
         let Some(said) = on_a_small_disk(&place, line) else { return };
-        said.expect(3).has(&["bytes free, but", "are needed", "make room"]);
+        let said = said.expect(3).has(&["bytes free, but", "are needed", "make room"]);
+        assert!(!said.out.contains(".saved.headwater/new:"), "{}", said.out);
     }
 }
 
@@ -231,7 +234,7 @@ fn a_backup_that_is_not_whole_takes_the_place_of_none_that_is() {
     let name = whole.file_name().unwrap().to_str().unwrap().to_owned();
     let said = place.says("backup saved --dir node").expect(3);
     said.has(&["is not whole: 1 of its files", &name, "--allow-missing"]);
-    assert!(place.at("saved/mine").exists());
+    assert!(place.at("saved/mine").exists() && !place.at(".saved.headwater/new").exists());
     let said = place.says("backup saved --allow-missing --dir node").expect(0);
     let said = said.has(&["not in the backup: ", &name, "lacks 1 large"]);
     assert!(!said.all().contains("everything"), "{}", said.all());
@@ -239,4 +242,30 @@ fn a_backup_that_is_not_whole_takes_the_place_of_none_that_is() {
     place.says("restore saved --dir back").expect(3).has(&["damaged: gentoo/full@1: big", "import the tree"]);
     place.ok("import tree -r gentoo --dir back");
     place.ok("scrub --dir back");
+}
+
+#[test]
+fn what_cannot_be_done_there_is_the_operators_word_and_leaves_nothing() {
+    let place = published();
+    place.write("mine/precious", "mine");
+    let check = |line: &str, parts: &[&str], stays_away: &str| {
+        place.says(line).expect(1).has(parts).has(&["do:  "]);
+        assert!(fs::symlink_metadata(place.at(stays_away)).is_err(), "{line} left {stays_away}");
+    };
+    check("backup node/saved --dir node", &["inside of the data directory"], "node/.saved.headwater");
+    check("export node/quarantine --channel gentoo --dir node", &["inside of the data"], "node/.quarantine.headwater");
+    check("restore nothing --dir back", &["nothing"], "back");
+    check("export no/where/deep --channel gentoo --dir node", &["no/where"], "no");
+    check("export tree/big --channel gentoo --dir node", &["tree/big"], "tree/.big.headwater");
+    let words = ["mine", "no export", "--link-dest"];
+    check("export new --channel gentoo --link-dest mine --dir node", &words, ".new.headwater");
+    check("export new --channel gentoo --link-dest nothing --dir node", &["nothing"], ".new.headwater");
+    // The place of a backup that a crash left empty.
+    place.ok("backup saved --dir node");
+    fs::rename(place.at("saved"), place.at(".saved.headwater/old")).unwrap();
+    check(
+        "restore saved --dir back",
+        &["saved: a crash has left it in", "/.saved.headwater/old", "do:  name that"],
+        "back",
+    );
 }
