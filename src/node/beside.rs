@@ -210,8 +210,10 @@ impl Beside {
         syncfs(&open).map_err(|error| file("sync", &building)(error.into()))?;
         let known = |directory, label: &str| Known { directory, label: label.to_owned() };
         let next = directory(&building)?.map(|directory| known(directory, label));
+        // Somebody may have taken the place while it was built.
+        let former = Self::former_at(self.sort, &self.target, &self.side)?;
         let now = directory(&self.target)?;
-        let shown = self.former.as_deref().zip(now).map(|(label, directory)| known(directory, label));
+        let shown = former.as_deref().zip(now).map(|(label, directory)| known(directory, label));
         State { known: shown.into_iter().chain(next.clone()).collect() }.write(self.sort, &self.side)?;
         match now {
             None => fs::rename(&building, &self.target).map_err(file("rename to", &self.target))?,
@@ -442,6 +444,21 @@ mod tests {
         let stray = place.path().join("stray");
         fs::write(&stray, "").expect("a file");
         assert!(Beside::take(EXPORT, &stray).is_err() && stray.is_file());
+    }
+
+    #[test]
+    fn what_somebody_puts_in_the_place_while_it_is_built_stays() {
+        let place = tempfile::tempdir().expect("a directory");
+        let target = place.path().join("tree");
+        build(&target, "one");
+        let beside = Beside::take(EXPORT, &target).expect("it is ours");
+        fs::create_dir(beside.building()).expect("it is new");
+        fs::rename(&target, place.path().join("away")).expect("a new name");
+        fs::create_dir(&target).expect("a directory");
+        fs::write(target.join("precious"), "").expect("a file");
+        let refused = beside.show("two").expect_err("it is theirs now");
+        assert!(matches!(refused, NodeError::Copy(CopyError::NotOurs { .. })), "{refused}");
+        assert_eq!(names(&target), ["precious"]);
     }
 
     #[test]
