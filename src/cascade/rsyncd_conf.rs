@@ -1,12 +1,12 @@
 //! Reading an `rsyncd.conf` as rsyncd reads it: lines, sections, and which setting is in force where.
 //!
 //! A setting before the first module is the default of every module after it; `[global]` goes back to the defaults; the last
-//! one wins. Names are compared without blanks and without case. Every setting keeps its line, so that each can be answered.
+//! one wins. A text that a module has none of is the default that stands at the end, so that one behind it counts, too. Names are compared without blanks and without case. Every setting keeps its line, so that each can be answered.
 //! Deliberately absent: what a setting means here; `rsyncd_conf_keys` and its neighbours know.
 
 use std::collections::BTreeMap;
 
-use super::rsyncd_conf_keys::known;
+use super::rsyncd_conf_keys::{known, reaches_back};
 
 /// Longest text in bytes: a real one has some KiB.
 pub(super) const MAX_BYTES: usize = 256 << 10;
@@ -106,7 +106,18 @@ impl Conf {
                 conf.odd(line, text, OddKind::Unreadable);
             }
         }
+        conf.reach_back();
         Ok(conf)
+    }
+
+    /// Gives each module the texts that it has none of. An empty one of its own, or from before it, counts as one.
+    fn reach_back(&mut self) {
+        let last: Vec<_> = self.globals.iter().filter(|(key, _)| reaches_back(key)).collect();
+        for section in &mut self.modules {
+            for &(&key, &at) in &last {
+                section.scope.entry(key).or_insert(at);
+            }
+        }
     }
 
     /// The value of `key` in `scope`, and its place.
@@ -224,6 +235,28 @@ mod tests {
         assert_eq!(conf.value(&conf.modules[0].scope, "list").unwrap().1, "no");
         let replaced: Vec<_> = conf.settings.iter().map(|setting| setting.replaced_by).collect();
         assert_eq!(replaced, [Some(4), None, None, None]);
+    }
+
+    #[test]
+    fn a_default_behind_a_module_holds_where_it_has_no_text_of_its_own() {
+        let check = |text: &str, key: &str, expected: Option<&str>| {
+            let conf = Conf::parse(text).unwrap();
+            assert_eq!(conf.value(&conf.modules[0].scope, key).map(|(_, value)| value), expected, "{text}");
+        };
+        for (key, name) in [
+            ("hostsdeny", "hosts deny"),
+            ("authusers", "auth users"),
+            ("pre-xferexec", "pre-xfer exec"),
+            ("path", "path"),
+        ] {
+            check(&format!("[a]\n[global]\n{name} = x"), key, Some("x"));
+            check(&format!("[a]\n[global]\n{name} = x\n[b]\n[global]\n{name} = y"), key, Some("y"));
+            check(&format!("{name} = x\n[a]\n[global]\n{name} = y"), key, Some("x"));
+            check(&format!("{name} =\n[a]\n[global]\n{name} = y"), key, Some(""));
+            check(&format!("[a]\n{name} =\n[global]\n{name} = y"), key, Some(""));
+        }
+        check("[a]\n[global]\nmax connections = -1", "maxconnections", None);
+        check("[a]\n[global]\nwrite only = yes", "writeonly", None);
     }
 
     #[test]

@@ -155,6 +155,34 @@ const KEYS: &[Key] = &[
     nothing("tempdir", Reach::Module, RECEIVE),
 ];
 
+/// Numbers and yes or no: a module has for ever what stood before it. A text that it has none of is looked for at the end.
+const FIXED: [&str; 19] = [
+    "usechroot",
+    "numericids",
+    "mungesymlinks",
+    "insecurelinks",
+    "maxconnections",
+    "syslogfacility",
+    "maxverbosity",
+    "readonly",
+    "writeonly",
+    "opennoatime",
+    "list",
+    "fakesuper",
+    "strictmodes",
+    "reverselookup",
+    "forwardlookup",
+    "ignoreerrors",
+    "ignorenonreadable",
+    "transferlogging",
+    "timeout",
+];
+
+/// Whether a default that stands behind a module holds for it, if it has none of its own.
+pub(super) fn reaches_back(key: &str) -> bool {
+    !FIXED.contains(&key)
+}
+
 /// The setting of that name, which is lower-case and without blanks.
 pub(super) fn known(key: &str) -> Option<&'static str> {
     KEYS.iter().map(|known| known.key).find(|known| *known == key)
@@ -192,6 +220,7 @@ mod tests {
         assert_eq!(names.len(), KEYS.len());
         let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
         assert_eq!(names.iter().copied().filter(|name| !plain(name)).collect::<Vec<_>>(), Vec::<&str>::new());
+        assert_eq!(FIXED.iter().filter(|fixed| !names.contains(*fixed)).collect::<Vec<_>>(), Vec::<&&str>::new());
     }
 
     #[test]

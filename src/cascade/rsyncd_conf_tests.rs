@@ -162,6 +162,18 @@ fn nobody_gets_in_whom_rsyncd_would_have_turned_away() {
 }
 
 #[test]
+fn what_restricts_a_module_may_stand_behind_it() {
+    let check = |line: &str, expected: &str| {
+        let found = modules(&format!("[m]\npath = /srv/m\n[global]\n{line}\n"));
+        assert_eq!(found.strip_prefix("name = \"m\"\nchannel = \"m/full\"\n"), Some(expected), "{line}");
+    };
+    check("hosts deny = *", r#"hosts_deny = ["*"]"#);
+    check("hosts allow = 10.0.0.1", r#"hosts_allow = ["10.0.0.1"]"#);
+    check("auth users = bob\nsecrets file = /s", r#"auth_users = ["bob"]"#);
+    check("exclude = /a", r#"exclude = ["/a"]"#);
+}
+
+#[test]
 fn what_was_not_for_downloads_is_left_out() {
     for line in ["write only = yes", "write only = perhaps", "max connections = -1", "path =", "path = /home/%USER%"] {
         let text = format!("[m]\npath = /srv/m\n{line}\n");
