@@ -10,6 +10,7 @@ mod mistake;
 mod module_read;
 mod module_values;
 mod rsyncd_conf;
+mod rsyncd_conf_directive;
 mod rsyncd_conf_keys;
 mod rsyncd_conf_module;
 mod rsyncd_conf_node;

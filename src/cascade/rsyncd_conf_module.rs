@@ -19,6 +19,10 @@ const MAX_USERS: usize = 1_000;
 const MAX_HOST_NAMES: usize = 64;
 const MAX_FORMAT_BYTES: usize = 1_000;
 
+/// Why a module is closed.
+const NOT_WHOLE: &str = "lines are missing that may have turned clients away";
+const NOT_HIDDEN: &str = "rules are missing that hid something; see what is said of `filter` and its relatives";
+
 /// A module that is taken over.
 pub(super) struct TakenModule {
     pub(super) name: ModuleName,
@@ -43,8 +47,8 @@ pub(super) struct ModuleReading<'c, 'r> {
     report: &'r mut Report<'c>,
     around: &'r Surroundings<'r>,
     keys: Vec<String>,
-    /// Rules that hid something are lost: nobody may come.
-    closed: bool,
+    /// Why nobody may come, if so.
+    closed: Option<&'static str>,
 }
 
 impl<'c, 'r> ModuleReading<'c, 'r> {
@@ -63,7 +67,8 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
                 return None;
             }
         };
-        let mut reading = Self { conf, section, report, around, keys: Vec::new(), closed: false };
+        let mut reading =
+            Self { conf, section, report, around, keys: Vec::new(), closed: conf.is_incomplete().then_some(NOT_WHOLE) };
         let Some(directory) = reading.directory() else {
             reading.report.of_module(number, "left out: it has no path that can be taken over".to_owned());
             return None;
@@ -224,7 +229,7 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
 
     /// A rule that hid something is not carried over.
     fn lose(&mut self, at: usize, why: &str) {
-        self.closed = true;
+        self.closed.get_or_insert(NOT_HIDDEN);
         self.report.refused(at, format!("{why}; the module is closed until its rules are complete"));
     }
 
@@ -328,11 +333,8 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
             }
         }
         let [allow, deny] = lists;
-        if self.closed {
-            self.keys.push(
-                "# Closed: rules are missing that hid something. See what is said of `filter` and its relatives."
-                    .to_owned(),
-            );
+        if let Some(why) = self.closed {
+            self.keys.push(format!("# Closed: {why}."));
             return self.put("hosts_deny", &list(&["*"]));
         }
         if !allow.is_empty() {

@@ -1,10 +1,10 @@
-//! What is said about an `rsyncd.conf`: one finding for each line, in the order of the lines.
+//! What is said about an `rsyncd.conf`: one finding for each line, in the order of the lines, file by file.
 //!
 //! A default is answered once, however many modules have it; if it is taken in one and refused in another, the more serious
 //! word stands.
 //! Deliberately absent: columns and colours. A finding is a value; who prints it lays it out.
 
-use super::rsyncd_conf::{Conf, OddKind, RsyncdConfError};
+use super::rsyncd_conf::{Conf, OddKind, Place, RsyncdConfError};
 use super::rsyncd_conf_keys::{Fate, Reach, about, boolean, meant};
 use super::rsyncd_conf_write::write;
 
@@ -22,6 +22,8 @@ pub enum Verdict {
 /// One line of an `rsyncd.conf`, and what becomes of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
+    /// The file, if it is one that was merged or included; none for the one that was given.
+    pub file: Option<String>,
     /// The line, counted from 1; the first of a continued one.
     pub line: usize,
     /// The module that it stands in; none before the modules.
@@ -79,6 +81,9 @@ pub struct Surroundings<'s> {
     pub is_tree: &'s dyn Fn(&str) -> bool,
     /// The text of a file that a setting names, or why there is none.
     pub text_of: &'s dyn Fn(&str) -> Result<String, String>,
+    /// The files that a path stands for: itself, or those of a directory whose names have an ending, such as `.conf`, in the
+    /// order of the bytes of their names; or why it stands for none.
+    pub files_of: &'s dyn Fn(&str, &str) -> Result<Vec<String>, String>,
 }
 
 impl Translation {
@@ -87,7 +92,7 @@ impl Translation {
     /// # Errors
     /// If the text, or what comes of it, is longer than any real one.
     pub fn of_rsyncd_conf(text: &str, around: &Surroundings<'_>) -> Result<Self, RsyncdConfError> {
-        let conf = Conf::parse(text)?;
+        let conf = Conf::parse(text, around)?;
         let mut report = Report::new(&conf);
         let written = write(&conf, &mut report, around)?;
         report.settle_rest();
@@ -101,21 +106,26 @@ pub(super) struct Report<'c> {
     conf: &'c Conf,
     /// For each setting.
     said: Vec<Option<(Verdict, String)>>,
-    more: Vec<Finding>,
+    more: Vec<(Place, Finding)>,
 }
 
 impl<'c> Report<'c> {
     pub(super) fn new(conf: &'c Conf) -> Self {
-        let odd = |odd: &super::rsyncd_conf::Odd| Finding {
-            line: odd.line,
-            module: None,
-            text: odd.text.clone(),
-            verdict: Verdict::Refused,
-            why: match odd.kind {
-                OddKind::Directive => "this file was not read: put its text in place of this line, and try again",
-                OddKind::Unreadable => "rsyncd cannot read this line either",
-            }
-            .to_owned(),
+        let odd = |odd: &super::rsyncd_conf::Odd| {
+            let (verdict, why) = match &odd.kind {
+                OddKind::Followed(0) => (Verdict::NoMeaning, "no file there has such a name".to_owned()),
+                OddKind::Followed(1) => (Verdict::Taken, "its lines are read in this place".to_owned()),
+                OddKind::Followed(many) => {
+                    (Verdict::Taken, format!("the lines of {many} files are read in this place"))
+                }
+                OddKind::Lost(why) => (Verdict::Refused, format!("{why}; every module is closed until it is read")),
+                OddKind::Unreadable => (Verdict::Refused, "rsyncd cannot read this line either".to_owned()),
+                OddKind::Fatal => {
+                    let why = "with this line rsyncd serves nobody: every module is closed until it is right";
+                    (Verdict::Refused, why.to_owned())
+                }
+            };
+            (odd.place, finding(conf, odd.place, None, odd.text.clone(), verdict, why))
         };
         Self { conf, said: vec![None; conf.settings.len()], more: conf.odd.iter().map(odd).collect() }
     }
@@ -144,9 +154,9 @@ impl<'c> Report<'c> {
     /// Says something of a module that is not taken over as it is.
     pub(super) fn of_module(&mut self, module: usize, why: String) {
         if let Some(section) = self.conf.modules.get(module) {
-            let (line, name) = (section.line, section.name.clone());
+            let (place, name) = (section.place, section.name.clone());
             let text = format!("[{name}]");
-            self.more.push(Finding { line, module: Some(name), text, verdict: Verdict::Refused, why });
+            self.more.push((place, finding(self.conf, place, Some(name), text, Verdict::Refused, why)));
         }
     }
 
@@ -165,8 +175,8 @@ impl<'c> Report<'c> {
         for (at, written) in conf.settings.iter().enumerate() {
             // A default that was replaced later may have been in force for a module before.
             let unsaid = self.said.get(at).is_some_and(Option::is_none);
-            if let Some(line) = written.replaced_by.filter(|_| unsaid) {
-                self.no_meaning(at, format!("line {line} takes its place"));
+            if let Some(place) = written.replaced_by.filter(|_| unsaid) {
+                self.no_meaning(at, format!("{} takes its place", conf.named(place)));
                 continue;
             }
             let Some(about) = written.key.and_then(about) else {
@@ -201,10 +211,14 @@ impl<'c> Report<'c> {
             let Some((verdict, why)) = said else { continue };
             let module = written.module.and_then(|at| conf.modules.get(at)).map(|section| section.name.clone());
             let text = format!("{} = {}", written.name, written.value);
-            findings.push(Finding { line: written.line, module, text, verdict, why });
+            findings.push((written.place, finding(conf, written.place, module, text, verdict, why)));
         }
         // A module before its settings, where they share a line by continuation.
-        findings.sort_by_key(|finding| finding.line);
-        findings
+        findings.sort_by_key(|(place, _)| *place);
+        findings.into_iter().map(|(_, finding)| finding).collect()
     }
+}
+
+fn finding(conf: &Conf, place: Place, module: Option<String>, text: String, verdict: Verdict, why: String) -> Finding {
+    Finding { file: conf.file(place).map(str::to_owned), line: place.line, module, text, verdict, why }
 }

@@ -12,7 +12,12 @@ fn translate(text: &str) -> Translation {
         is_tree: &|directory| directory.strip_prefix("/trees/").is_some_and(|name| !name.contains('/')),
         text_of: &|file| match file {
             "/etc/patterns" => Ok("# what nobody needs\n*.bak\n\n; and\n+ /keep\n".to_owned()),
+            "/etc/acl.inc" => Ok("hosts allow = 10.9.9.9\n".to_owned()),
             _ => Err("No such file".to_owned()),
+        },
+        files_of: &|path, ending| match path {
+            "/etc/rsyncd.d" => Ok(vec![format!("/etc/acl{ending}")]),
+            _ => Ok(vec![path.to_owned()]),
         },
     };
     Translation::of_rsyncd_conf(text, &around).unwrap()
@@ -28,7 +33,8 @@ fn said(translation: &Translation) -> String {
             Verdict::Refused => "refused",
         };
         let module = finding.module.as_deref().map_or(String::new(), |module| format!("{module}/"));
-        writeln!(text, "{} {module}{} | {word} | {}", finding.line, finding.text, finding.why).unwrap();
+        let file = finding.file.as_deref().map_or(String::new(), |file| format!("{file}:"));
+        writeln!(text, "{file}{} {module}{} | {word} | {}", finding.line, finding.text, finding.why).unwrap();
     }
     text
 }
@@ -174,6 +180,33 @@ fn what_restricts_a_module_may_stand_behind_it() {
 }
 
 #[test]
+fn what_other_files_say_counts_and_what_cannot_be_read_closes() {
+    const CLOSED: &str = "# Closed: lines are missing that may have turned clients away.\nhosts_deny = [\"*\"]";
+    let check = |before: &str, behind: &str, expected: &str| {
+        let found = modules(&format!("{before}\n[m]\npath = /srv/m\n{behind}\n"));
+        assert_eq!(found.strip_prefix("name = \"m\"\nchannel = \"m/full\"\n"), Some(expected), "{before} {behind}");
+    };
+    let restricted = r#"hosts_allow = ["10.9.9.9"]"#;
+    check("&merge /etc/acl.inc", "", restricted);
+    check("&merge /etc/rsyncd.d", "", restricted);
+    check("", "&merge /etc/acl.inc", restricted);
+    check("", "[global]\n&merge /etc/acl.inc", restricted);
+    check("&include /etc/acl.inc", "list = no", "list = false");
+    for lost in ["&merge /etc/none", "&include /etc/rsyncd.d", "&merge acl.inc", "&incl /etc/acl.inc", "[open", "[a/b]"]
+    {
+        check(lost, "", CLOSED);
+        check("", lost, CLOSED);
+    }
+    let translation = translate("list = no\n[m]\npath = /m\n&merge /etc/acl.inc\nhosts allow = *\n");
+    assert_eq!(
+        said(&translation),
+        "1 list = no | taken | list = false\n3 m/path = /m | taken | to be imported from /m, as plain files\n\
+         4 &merge /etc/acl.inc | taken | its lines are read in this place\n5 m/hosts allow = * | taken | hosts_allow\n\
+         /etc/acl.inc:1 m/hosts allow = 10.9.9.9 | no meaning | line 5 takes its place\n"
+    );
+}
+
+#[test]
 fn what_was_not_for_downloads_is_left_out() {
     for line in ["write only = yes", "write only = perhaps", "max connections = -1", "path =", "path = /home/%USER%"] {
         let text = format!("[m]\npath = /srv/m\n{line}\n");
@@ -257,7 +290,10 @@ fn every_line_is_answered() {
     check("pid file = /run/x", NoMeaning, "before the modules");
     check("host allow = 10.0.0.1", Refused, "`hostsallow` may be meant");
     check("list = yes\nlist = no", NoMeaning, "line 4 takes its place");
-    check("&include /etc/rsyncd.d", Refused, "was not read");
+    check("&merge /etc/rsyncd.d", Taken, "in this place");
+    check("&include /etc/rsyncd.d", Refused, "/etc/acl.conf cannot be read (No such file); every module is closed");
+    check("&merge rsyncd.d", Refused, "where rsyncd was started");
+    check("[open", Refused, "serves nobody");
     check("nonsense", Refused, "cannot read this line");
     check("hosts deny =", NoMeaning, "says nothing");
     let (found, _) = verdict_of("timeout = 5\n[m]\npath = /a\ntimeout = 6", 1);

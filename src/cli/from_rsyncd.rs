@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -17,6 +18,9 @@ use crate::node::words::WORDS;
 
 /// Longest file that is read: far more than an `rsyncd.conf`, or a file of patterns, has.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Most files of a directory: more than are ever translated at once.
+const MAX_LISTED: usize = 10_000;
 
 /// Where lines are broken.
 const WIDTH: usize = 96;
@@ -32,6 +36,7 @@ pub(super) fn from_rsyncd(args: &FromRsyncdArgs) -> anyhow::Result<()> {
         node: args.node.as_str(),
         is_tree: &|directory| Path::new(directory).join("profiles/repo_name").is_file(),
         text_of: &|file| read(Path::new(file)).map_err(|error| error.to_string()),
+        files_of: &|path, ending| files(Path::new(path), ending).map_err(|error| error.to_string()),
     };
     let translation = match Translation::of_rsyncd_conf(&text, &around) {
         Ok(translation) => translation,
@@ -72,6 +77,31 @@ fn read(file: &Path) -> std::io::Result<String> {
     String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8"))
 }
 
+/// The file itself, or those of a directory whose names end so. A name that is no text is an error: its file may restrict.
+fn files(path: &Path, ending: &str) -> std::io::Result<Vec<String>> {
+    let text = |path: &Path| match path.to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "a name in it is not UTF-8")),
+    };
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![text(path)?]);
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let ends = entry.file_name().as_bytes().ends_with(ending.as_bytes());
+        if ends && names.len() == MAX_LISTED {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "it has too many files"));
+        }
+        // A link that leads nowhere is listed, and then cannot be read.
+        if ends && !fs::metadata(entry.path()).is_ok_and(|found| found.is_dir()) {
+            names.push(text(&entry.path())?);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// What a person reads: the settings, the lines for the other file, and what comes next.
 fn said(translation: &Translation, source: &Path) -> String {
     let mut text = format!("{}, line by line\n", source.display());
@@ -102,7 +132,11 @@ fn said(translation: &Translation, source: &Path) -> String {
 fn line(finding: &Finding) -> String {
     let module = finding.module.as_ref().filter(|module| finding.text != format!("[{module}]"));
     let module = module.map_or(String::new(), |module| format!("[{module}] "));
-    let mut text = format!("  {:>4}  {}\n", finding.line, plain(&format!("{module}{}", finding.text), SHOWN));
+    let place = match &finding.file {
+        Some(file) => format!("{}:{}", plain(file, usize::MAX), finding.line),
+        None => finding.line.to_string(),
+    };
+    let mut text = format!("  {place:>4}  {}\n", plain(&format!("{module}{}", finding.text), SHOWN));
     let mut row = "        ->".to_owned();
     for word in finding.why.split_whitespace() {
         if row.chars().count() + 1 + word.chars().count() > WIDTH {
@@ -137,28 +171,50 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_directory_stands_for_its_files_of_one_ending_in_the_order_of_their_names() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["x.conf", "Y.conf", ".conf", "a.conf", "a-b.conf", "x.inc", "x.conf.bak", "X.CONF"] {
+            fs::write(place.path().join(name), "").unwrap();
+        }
+        fs::create_dir(place.path().join("d.conf")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", place.path().join("lost.conf")).unwrap();
+        let check = |path: &Path, ending: &str, expected: &[&str]| {
+            let expected: Vec<String> =
+                expected.iter().map(|name| place.path().join(name).display().to_string()).collect();
+            assert_eq!(files(path, ending).unwrap(), expected, "{ending}");
+        };
+        check(place.path(), ".conf", &[".conf", "Y.conf", "a-b.conf", "a.conf", "lost.conf", "x.conf"]);
+        check(place.path(), ".inc", &["x.inc"]);
+        check(&place.path().join("X.CONF"), ".inc", &["X.CONF"]);
+        assert!(files(&place.path().join("none"), ".conf").is_err());
+    }
+
+    #[test]
     fn what_is_said_is_grouped_and_broken_and_a_comment_of_the_topology() {
         let around = Surroundings {
             federation: "home",
             node: "gw",
             is_tree: &|_| true,
-            text_of: &|_| Err("No such file".to_owned()),
+            text_of: &|_| Ok("read only = no".to_owned()),
+            files_of: &|path, _| Ok(vec![path.to_owned()]),
         };
-        let text = "uid = nobody\nmotd file = /m\n[g]\npath = /srv/g\nread only = no\n";
+        let text = "uid = nobody\nmotd file = /m\n[g]\npath = /srv/g\nread only = no\n&merge /etc/m\n";
         let translation = Translation::of_rsyncd_conf(text, &around).unwrap();
         let said = said(&translation, Path::new("rsyncd.conf"));
         assert_eq!(
             said,
             "rsyncd.conf, line by line\n\
              \nNeeds you: it could not be taken over as it is:\n\
-             \x20    5  [g] read only = no\n        -> nobody can upload: a client that tries is refused\n\
+             \x20 /etc/m:1  [g] read only = no\n        -> nobody can upload: a client that tries is refused\n\
              \nTaken over:\n\
              \x20    2  motd file = /m\n        -> motd, in headwater.toml\n\
              \x20    4  [g] path = /srv/g\n        -> to be imported from /srv/g, as an ebuild repository\n\
+             \x20    6  &merge /etc/m\n        -> its lines are read in this place\n\
              \nWithout a meaning here:\n\
              \x20    1  uid = nobody\n\
              \x20       -> no file is opened for a client; but what this user could not read was not served, so\n\
              \x20          run `headwater import` as a user who may read no more\n\
+             \x20    5  [g] read only = no\n        -> /etc/m:1 takes its place\n\
              \nFor headwater.toml:\n  motd = \"/m\"\n\
              \nThen, with the node running:\n  headwater import /srv/g --repository g\n"
         );
