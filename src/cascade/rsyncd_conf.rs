@@ -269,10 +269,11 @@ impl Conf {
     /// The section that a header begins, or goes on with; none for `[global]`.
     fn enter(&mut self, place: Place, name: &str) -> Result<Option<usize>, RsyncdConfError> {
         let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-        if name.eq_ignore_ascii_case("global") {
+        if same(&name, "global") {
             return Ok(None);
         }
-        if let Some(known) = self.modules.iter().position(|module| module.name == name) {
+        // The first one named it.
+        if let Some(known) = self.modules.iter().position(|module| same(&module.name, &name)) {
             return Ok(Some(known));
         }
         if self.modules.len() == MAX_MODULES {
@@ -303,6 +304,15 @@ impl Conf {
             replaced_by: None,
         });
     }
+}
+
+/// Whether two names of sections are one to rsyncd.
+fn same(one: &str, other: &str) -> bool {
+    plain(one).eq(plain(other))
+}
+
+fn plain(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(|byte| *byte != b' ').map(|byte| byte.to_ascii_lowercase())
 }
 
 /// The lines with their numbers; a backslash at the end joins the next one, comments and what is blank are left out.
@@ -392,6 +402,10 @@ mod tests {
         check("comment =", &["1 comment="]);
         check("[ two   words ] behind\npath=/a", &["2 two words/path=/a"]);
         check("uid = 1\n[a]\nuid = 2\n[Global]\nuid = 3", &["1 uid=1", "3 a/uid=2", "5 uid=3"]);
+        check(
+            "[Da  ta]\nuid = 1\n[data]\nuid = 2\n[d]\n[DAT A]\nuid = 3\n[glo bal]\nuid = 4",
+            &["2 Da ta/uid=1", "4 Da ta/uid=2", "7 Da ta/uid=3", "9 uid=4"],
+        );
         check("&include /etc/rsyncd.d\n[open\nwords", &["1 ? &include /etc/rsyncd.d", "2 ? [open", "3 ? words"]);
     }
 

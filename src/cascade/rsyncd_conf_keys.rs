@@ -68,8 +68,7 @@ const OWNERS: &str =
 const LOG: &str = "the log goes to standard error, where a service manager takes it";
 const SOCKET: &str = "it has no effect that a client could notice; sockets are set up by headwater itself";
 const RECEIVE: &str = "nothing is ever received from a client";
-const HOOK: &str = "no command is run for a client: if it turned clients away, use hosts_deny or auth_users; \
-                    if it counted them, use transfer_log";
+const HOOK: &str = "no command is run for a client: if it counted them, use transfer_log";
 
 /// All of them, as the manual of rsync 3.5 has them.
 const KEYS: &[Key] = &[
@@ -149,8 +148,8 @@ const KEYS: &[Key] = &[
         "options cannot be refused by name; those that could change a module or lead out of it always are",
     ),
     nothing("dontcompress", Reach::Module, "a client gets the compression that it asks for"),
-    refused("earlyexec", HOOK),
-    refused("pre-xferexec", HOOK),
+    module("earlyexec"),
+    module("pre-xferexec"),
     refused("post-xferexec", HOOK),
     nothing("tempdir", Reach::Module, RECEIVE),
 ];

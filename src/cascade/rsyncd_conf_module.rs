@@ -7,20 +7,40 @@
 use super::module_values::AuthUser;
 use super::rsyncd_conf::{Conf, Section};
 use super::rsyncd_conf_report::{Report, Surroundings};
-use super::rsyncd_conf_words::{Host, clean_path, lines_of_patterns, list, patterns, quoted, rules, words};
+use super::rsyncd_conf_words::{
+    Host, clean_path, lines_of_patterns, list, number, patterns, quoted, rules, variable, words,
+};
 use crate::names::ModuleName;
 
 /// What a topology takes of each; the readers of topologies say the same and name the place.
 const MAX_COMMENT_BYTES: usize = 500;
-const MAX_CONNECTIONS: u32 = 1_000_000;
-const MAX_TIMEOUT_SECONDS: u64 = 86_400;
+const MAX_CONNECTIONS: i32 = 1_000_000;
+const MAX_TIMEOUT_SECONDS: i32 = 86_400;
 const MAX_RULES: usize = 1_000;
 const MAX_USERS: usize = 1_000;
 const MAX_HOST_NAMES: usize = 64;
 const MAX_FORMAT_BYTES: usize = 1_000;
 
+/// Values that decide who comes and what they see, and so must be known.
+const MUST_BE_KNOWN: [&str; 10] = [
+    "maxconnections",
+    "filter",
+    "includefrom",
+    "include",
+    "excludefrom",
+    "exclude",
+    "authusers",
+    "secretsfile",
+    "hostsallow",
+    "hostsdeny",
+];
+
+/// Commands whose answer turned clients away.
+const GATES: [&str; 2] = ["earlyexec", "pre-xferexec"];
+
 /// Why a module is closed.
 const NOT_WHOLE: &str = "lines are missing that may have turned clients away";
+const NOT_KNOWN: &str = "what restricted it stood in the environment of rsyncd, or a command knew";
 const NOT_HIDDEN: &str = "rules are missing that hid something; see what is said of `filter` and its relatives";
 
 /// A module that is taken over.
@@ -77,9 +97,10 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
             reading.report.of_module(number, "left out: rsyncd let nobody download from it".to_owned());
             return None;
         }
+        reading.unknown();
         reading.comment();
         reading.flag("list", true, "list");
-        reading.number("maxconnections", "max_connections", u64::from(MAX_CONNECTIONS), "");
+        reading.number("maxconnections", "max_connections", MAX_CONNECTIONS, "");
         reading.number("timeout", "timeout", MAX_TIMEOUT_SECONDS, "s");
         reading.filters();
         let secrets = reading.logins();
@@ -107,8 +128,8 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
 
     /// A yes or no that is written only where it is not the default.
     fn flag(&mut self, key: &str, default: bool, ours: &str) {
-        let Some((at, _)) = self.text(key) else { return };
-        let is = self.yes(key, default);
+        let Some((at, value)) = self.text(key) else { return };
+        let is = self.yes(key, default) && variable(value).is_none();
         self.report.taken(at, format!("{ours} = {is}"));
         if is != default {
             self.put(ours, &is.to_string());
@@ -149,12 +170,32 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
             }
         }
         if let Some((at, value)) = self.text("maxconnections")
-            && value.parse::<i64>().is_ok_and(|most| most < 0)
+            && number(value) < 0
         {
             shut = true;
             self.report.taken(at, "its module is left out, since a negative number switched it off");
         }
         shut
+    }
+
+    /// Closes the module where a command, or the environment, decided.
+    fn unknown(&mut self) {
+        for key in MUST_BE_KNOWN {
+            let Some((at, value)) = self.text(key) else { continue };
+            if let Some(name) = variable(value) {
+                self.closed.get_or_insert(NOT_KNOWN);
+                let why = "may stand for something in the environment of rsyncd: the module is closed until it is written out";
+                self.report.refused(at, format!("%{name}% {why}"));
+            }
+        }
+        for key in GATES {
+            if let Some((at, _)) = self.text(key) {
+                self.closed.get_or_insert(NOT_KNOWN);
+                let why = "no command is run for a client, and this one could turn it away: the module is closed until \
+                           hosts_deny or auth_users say the same";
+                self.report.refused(at, why);
+            }
+        }
     }
 
     fn comment(&mut self) {
@@ -172,18 +213,19 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
         self.put("comment", &quoted(short));
     }
 
-    fn number(&mut self, key: &str, ours: &str, most: u64, unit: &str) {
+    fn number(&mut self, key: &str, ours: &str, most: i32, unit: &str) {
         let Some((at, value)) = self.text(key) else { return };
-        match value.parse::<u64>() {
-            Ok(0) => self.report.no_meaning(at, "zero is no limit, here as there"),
-            Ok(number) if number <= most => {
-                let value = if unit.is_empty() { number.to_string() } else { quoted(&format!("{number}{unit}")) };
-                let each = if unit.is_empty() { ", counted for each module by itself" } else { "" };
-                self.report.taken(at, format!("{ours} = {value}{each}"));
-                self.put(ours, &value);
-            }
-            _ => self.report.refused(at, format!("{value:?} is no number from 0 to {most}: {ours} was not written")),
+        let found = number(value).min(most);
+        if found <= 0 {
+            return match value.parse::<i32>() {
+                Ok(0) => self.report.no_meaning(at, "zero is no limit, here as there"),
+                _ => self.report.refused(at, format!("{value:?} is no limit, here as there: {ours} was not written")),
+            };
         }
+        let value = if unit.is_empty() { found.to_string() } else { quoted(&format!("{found}{unit}")) };
+        let each = if unit.is_empty() { ", counted for each module by itself" } else { "" };
+        self.report.taken(at, format!("{ours} = {value}{each}"));
+        self.put(ours, &value);
     }
 
     /// The rules of the module in rsyncd's order: `filter`, `include from`, `include`, `exclude from`, `exclude`.
@@ -297,7 +339,7 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
         let forward = self.text("forwardlookup");
         let looks_up = self.yes("forwardlookup", true);
         let mut names = 0;
-        let mut lost = false;
+        let (mut lost, mut nobody) = (false, false);
         let lists = [("hostsallow", "hosts_allow"), ("hostsdeny", "hosts_deny")].map(|(key, ours)| {
             let mut taken = Vec::new();
             let mut left = Vec::new();
@@ -316,6 +358,10 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
                 }
             }
             match found {
+                Some((at, _)) if left.is_empty() && taken.is_empty() && ours == "hosts_allow" => {
+                    self.report.taken(at, "it names nobody, and so turns everybody away");
+                    nobody = true;
+                }
                 Some((at, _)) if left.is_empty() => self.report.taken(at, ours),
                 Some((at, _)) => {
                     let why = format!("{}; whom hosts_allow does not name is turned away until then", left.join("; "));
@@ -342,6 +388,8 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
         }
         if lost {
             self.keys.push("# All others, since not every word of rsyncd's lists could be carried over.".to_owned());
+            self.put("hosts_deny", &list(&["*"]));
+        } else if nobody {
             self.put("hosts_deny", &list(&["*"]));
         } else if !deny.is_empty() {
             self.put("hosts_deny", &list(&deny));

@@ -131,6 +131,14 @@ fn every_setting_of_a_module_has_its_line() {
     check("maxconnections = 7", "max_connections = 7");
     check("timeout = 600", "timeout = \"600s\"");
     check("timeout = soon", "");
+    check("timeout = 99999", "timeout = \"86400s\"");
+    check("max connections = 10 # ten", "max_connections = 10");
+    check("hosts allow = ,", r#"hosts_deny = ["*"]"#);
+    check("hosts allow = , ,\nhosts deny = 10.0.0.1", r#"hosts_deny = ["*"]"#);
+    check("hosts deny = ,", "");
+    check("exclude = 100% /a", r#"exclude = ["100%", "/a"]"#);
+    check("post-xfer exec = /bin/false", "");
+    check("pre-xfer exec =", "");
     check("filter = - /a  + /b", r#"filter = ["- /a", "+ /b"]"#);
     check("include = a\nexclude = *", "include = [\"a\"]\nexclude = [\"*\"]");
     check("exclude from = /etc/patterns\nexclude = x", r#"exclude = ["*.bak", "+ /keep", "x"]"#);
@@ -159,6 +167,24 @@ fn nobody_gets_in_whom_rsyncd_would_have_turned_away() {
     check("hosts allow = a.example\nforward lookup = no", r#"hosts_deny = ["*"]"#);
     check("filter = merge /etc/rules\nhosts allow = 10.0.0.1", r#"hosts_deny = ["*"]"#);
     check("exclude from = /nowhere", r#"hosts_deny = ["*"]"#);
+    for line in [
+        "exclude = %HIDE%",
+        "filter = - %HIDE%",
+        "include = %KEEP%",
+        "hosts deny = %HOSTS%",
+        "hosts allow = %HOSTS%",
+        "auth users = %USERS%",
+        "auth users = bob\nsecrets file = /etc/%SECRETS%",
+        "max connections = %MOST%",
+        "early exec = /bin/true",
+        "pre-xfer exec = /bin/true",
+    ] {
+        let text = format!("[m]\npath = /srv/m\n{line}\n");
+        assert!(modules(&text).contains("\n# Closed: ") && modules(&text).ends_with(r#"hosts_deny = ["*"]"#), "{line}");
+        let found = translate(&text).findings;
+        assert!(found.iter().any(|finding| finding.why.contains("the module is closed")), "{line}: {found:?}");
+    }
+    check("list = %SEEN%", "list = false");
     check("auth users = @staff", r#"auth_users = ["*:deny"]"#);
     check("auth users = alice @guest:deny *", r#"auth_users = ["alice", "*:deny"]"#);
     check("auth users = alice:rw", r#"auth_users = ["alice"]"#);
@@ -208,7 +234,15 @@ fn what_other_files_say_counts_and_what_cannot_be_read_closes() {
 
 #[test]
 fn what_was_not_for_downloads_is_left_out() {
-    for line in ["write only = yes", "write only = perhaps", "max connections = -1", "path =", "path = /home/%USER%"] {
+    for line in [
+        "write only = yes",
+        "write only = perhaps",
+        "max connections = -1",
+        "max connections = -1  # off",
+        "max connections = 4294967295",
+        "path =",
+        "path = /home/%USER%",
+    ] {
         let text = format!("[m]\npath = /srv/m\n{line}\n");
         assert_eq!(modules(&text), "", "{line}");
         assert_eq!(verdict_of(&text, 1).0, Verdict::Refused, "{line}");
@@ -216,6 +250,8 @@ fn what_was_not_for_downloads_is_left_out() {
     assert_eq!(modules("[two words]\npath = /srv/m"), "");
     assert!(verdict_of("[two words]\npath = /srv/m", 1).1.contains("no module name"));
     assert_eq!(modules("[m]\ncomment = no path"), "");
+    let one = "[Data]\npath = /srv/a\nhosts allow = 10.0.0.1\n[da ta]\npath = /srv/b\n";
+    assert_eq!(modules(one), "name = \"Data\"\nchannel = \"Data/full\"\nhosts_allow = [\"10.0.0.1\"]");
 }
 
 #[test]
@@ -282,7 +318,9 @@ fn every_line_is_answered() {
     check("strict modes = true", Taken, "always so");
     check("incoming chmod = a+r", NoMeaning, "ever received");
     check("outgoing chmod = a+r", Refused, "modes");
-    check("pre-xfer exec = /bin/true", Refused, "no command is run");
+    check("pre-xfer exec = /bin/true", Refused, "the module is closed");
+    check("post-xfer exec = /bin/true", Refused, "no command is run");
+    check("max connections = many", Refused, "no limit, here as there");
     check("refuse options = checksum", Refused, "refused by name");
     check("charset =", NoMeaning, "says nothing");
     check("charset = latin1", Refused, "iconv");

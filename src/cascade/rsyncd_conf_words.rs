@@ -17,6 +17,28 @@ pub(super) fn words(value: &str) -> Vec<&str> {
     parted.into_iter().filter(|word| !word.is_empty()).collect()
 }
 
+/// A number as rsyncd reads it: digits behind a sign, whatever follows them, in 32 bits; zero if there are none.
+pub(super) fn number(value: &str) -> i32 {
+    let value = value.trim_start();
+    let (sign, digits) = match value.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, value.strip_prefix('+').unwrap_or(value)),
+    };
+    let more = |number: i64, digit: u8| number.saturating_mul(10).saturating_add(sign * i64::from(digit - b'0'));
+    let whole = digits.bytes().take_while(u8::is_ascii_digit).fold(0, more);
+    let low = whole.rem_euclid(1 << 32);
+    i32::try_from(if low < 1 << 31 { low } else { low - (1 << 32) }).unwrap_or(0)
+}
+
+/// The first `%NAME%` in a value, in whose place rsyncd may put something of its environment, whatever it is.
+pub(super) fn variable(value: &str) -> Option<&str> {
+    let name = |name: &&str| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_ascii_lowercase());
+    let parts: Vec<&str> = value.split('%').collect();
+    // What stands between two signs; the first and the last part have one only.
+    let between = parts.get(1..parts.len().saturating_sub(1)).unwrap_or_default();
+    between.iter().copied().find(name)
+}
+
 /// A word of `hosts allow`, `hosts deny` or `proxy protocol hosts`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Host<'w> {
@@ -183,6 +205,42 @@ mod tests {
         check(", joe:deny, @Some Group:deny,", &["joe:deny", "@Some Group:deny"]);
         check("", &[]);
         check(" , ,", &[]);
+    }
+
+    #[test]
+    fn a_number_is_what_stands_in_front() {
+        for (value, expected) in [
+            ("20", 20),
+            ("10 # ten", 10),
+            (" -1;", -1),
+            ("-1  # off", -1),
+            ("+5", 5),
+            ("-0", 0),
+            ("", 0),
+            ("soon", 0),
+            ("- 1", 0),
+            ("--1", 0),
+            ("0x5", 0),
+            ("2147483647", i32::MAX),
+            ("2147483648", i32::MIN),
+            ("4294967295", -1),
+            ("99999999999999999999", -1),
+            ("-99999999999999999999", 0),
+        ] {
+            assert_eq!(number(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_variable_stands_between_signs() {
+        let check = |value: &str, expected: Option<&str>| assert_eq!(variable(value), expected, "{value}");
+        check("%HIDE%", Some("HIDE"));
+        check("a%R_S%b", Some("R_S"));
+        check("100% %A-B%", Some("A-B"));
+        check("%A1%", Some("A1"));
+        for plain in ["", "%", "%%", "100%", "%HIDE", "%HI DE%", "%hide%", "50% 100%"] {
+            check(plain, None);
+        }
     }
 
     #[test]
