@@ -17,6 +17,7 @@ mod rsyncd_conf_node;
 mod rsyncd_conf_report;
 #[cfg(test)]
 mod rsyncd_conf_tests;
+mod rsyncd_conf_users;
 mod rsyncd_conf_words;
 mod rsyncd_conf_write;
 mod toml_read;

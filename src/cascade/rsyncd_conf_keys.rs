@@ -58,8 +58,6 @@ const fn switch(key: &'static str, yes: (Verdict, &'static str), no: (Verdict, &
 }
 
 const PROCESS: &str = "headwater is one process under a service manager, which knows its number";
-const USER: &str = "no file is opened for a client; but what this user could not read was not served, so run \
-                    `headwater import` as a user who may read no more";
 const SERVICE: &str = "start headwater as the user that it is to run as: User= and Group= of its service";
 const PRISON: &str = "a client's path never meets the file system: only what was imported can be asked for";
 const LINKS: &str = "symlinks are served as they were imported, and nobody can upload one";
@@ -109,7 +107,7 @@ const KEYS: &[Key] = &[
     module("writeonly"),
     nothing("opennoatime", Reach::Module, "files are read by `headwater import`, never for a client"),
     module("list"),
-    nothing("uid", Reach::Module, USER),
+    module("uid"),
     nothing("gid", Reach::Module, "no file is opened for a client, as with uid"),
     nothing("fakesuper", Reach::Module, RECEIVE),
     module("filter"),

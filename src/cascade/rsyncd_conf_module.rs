@@ -50,6 +50,10 @@ pub(super) struct TakenModule {
     pub(super) directory: String,
     /// The lines below `name` and `channel`.
     pub(super) keys: Vec<String>,
+    /// Its place among the modules of the text.
+    pub(super) number: usize,
+    /// Where it says who may log in.
+    pub(super) users: Option<usize>,
     /// The file with the passwords of its users.
     pub(super) secrets: Option<(usize, String)>,
     /// Whether its transfers were logged.
@@ -58,6 +62,19 @@ pub(super) struct TakenModule {
     pub(super) log_file: Option<(usize, String)>,
     /// How its log lines look.
     pub(super) log_format: Option<(usize, String)>,
+}
+
+impl TakenModule {
+    /// Lets nobody in, and says why.
+    pub(super) fn close(&mut self, why: &str) {
+        self.keys.retain(|key| !["hosts_", "lookup", "#"].iter().any(|start| key.starts_with(start)));
+        close(&mut self.keys, why);
+    }
+}
+
+fn close(keys: &mut Vec<String>, why: &str) {
+    keys.push(format!("# Closed: {why}."));
+    keys.push(format!("hosts_deny = {}", list(&["*"])));
 }
 
 /// Reads one module, and adds its lines one after the other.
@@ -104,12 +121,13 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
         reading.number("timeout", "timeout", MAX_TIMEOUT_SECONDS, "s");
         reading.filters();
         let secrets = reading.logins();
+        let users = reading.text("authusers").map(|(at, _)| at);
         reading.hosts();
         let logs = reading.logs();
         let log_file = reading.text("logfile").map(|(at, file)| (at, file.to_owned()));
         let log_format = reading.log_format();
         let keys = reading.keys;
-        Some(TakenModule { name, directory, keys, secrets, logs, log_file, log_format })
+        Some(TakenModule { name, directory, keys, number, users, secrets, logs, log_file, log_format })
     }
 
     /// The value in force; none if it is empty.
@@ -380,8 +398,7 @@ impl<'c, 'r> ModuleReading<'c, 'r> {
         }
         let [allow, deny] = lists;
         if let Some(why) = self.closed {
-            self.keys.push(format!("# Closed: {why}."));
-            return self.put("hosts_deny", &list(&["*"]));
+            return close(&mut self.keys, why);
         }
         if !allow.is_empty() {
             self.put("hosts_allow", &list(&allow));

@@ -1,7 +1,7 @@
 //! What an `rsyncd.conf` says about the daemon itself, as lines for `headwater.toml`.
 //!
 //! Only what differs from the defaults is written, so the lines can be pasted over those that `headwater init` left commented.
-//! A node has one secrets file and one transfer log; where modules had their own, the line says what to do.
+//! A node has one transfer log; where modules had their own, the line says what to do.
 //! Deliberately absent: limits. rsyncd has none for the whole daemon.
 
 use std::collections::BTreeSet;
@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use super::rsyncd_conf::Conf;
 use super::rsyncd_conf_module::TakenModule;
 use super::rsyncd_conf_report::Report;
+use super::rsyncd_conf_users::secrets;
 use super::rsyncd_conf_words::{Host, list, quoted, words};
 
 /// The port of rsync daemons, which needs no line.
@@ -31,7 +32,7 @@ pub(super) struct NodeText {
 }
 
 /// Writes them.
-pub(super) fn node_text(conf: &Conf, modules: &[TakenModule], report: &mut Report<'_>) -> NodeText {
+pub(super) fn node_text(conf: &Conf, modules: &mut [TakenModule], report: &mut Report<'_>) -> NodeText {
     let mut lines = Vec::new();
     if let Some((at, file)) = global(conf, "motdfile") {
         report.taken(at, "motd, in headwater.toml");
@@ -89,24 +90,6 @@ fn default_format(conf: &Conf, modules: &[TakenModule]) -> Option<String> {
     let (at, _) = global(conf, "logformat")?;
     let mut used = modules.iter().filter(|module| module.logs).filter_map(|module| module.log_format.as_ref());
     used.find(|(place, _)| *place == at).map(|(_, format)| format.clone())
-}
-
-fn secrets(modules: &[TakenModule], report: &mut Report<'_>) -> Option<String> {
-    let files: BTreeSet<&str> =
-        modules.iter().filter_map(|module| module.secrets.as_ref()).map(|(_, file)| file.as_str()).collect();
-    let first = modules.iter().find_map(|module| module.secrets.as_ref()).map(|(_, file)| file.clone())?;
-    for (at, file) in modules.iter().filter_map(|module| module.secrets.as_ref()) {
-        match files.len() {
-            1 => {
-                report.taken(*at, "secrets, in headwater.toml: lines USER:PASSWORD are the same, @GROUP: is not known")
-            }
-            _ => report.refused(
-                *at,
-                format!("a node has one secrets file, and it is {first}: it must have the lines of {file}, too"),
-            ),
-        }
-    }
-    Some(format!("secrets = {}", quoted(&first)))
 }
 
 fn proxy(conf: &Conf, report: &mut Report<'_>) -> Option<String> {

@@ -66,6 +66,8 @@ pub struct Translation {
     pub node: String,
     /// What is to be imported.
     pub sources: Vec<Source>,
+    /// The users as whom rsyncd read that, but for root: what they may not read was not served.
+    pub readers: Vec<String>,
     /// One for each line with a meaning, by line.
     pub findings: Vec<Finding>,
 }
@@ -96,8 +98,8 @@ impl Translation {
         let mut report = Report::new(&conf);
         let written = write(&conf, &mut report, around)?;
         report.settle_rest();
-        let (topology, node, sources) = (written.topology, written.node, written.sources);
-        Ok(Self { topology, node, sources, findings: report.findings() })
+        let (topology, node) = (written.topology, written.node);
+        Ok(Self { topology, node, sources: written.sources, readers: written.readers, findings: report.findings() })
     }
 }
 

@@ -109,10 +109,14 @@ role = "gateway"
     );
     let commands: Vec<String> = translation.sources.iter().map(super::Source::command).collect();
     assert_eq!(commands, ["headwater import /trees/gentoo --repository gentoo-portage"]);
-    let words: Vec<&str> = "no no no taken no taken taken taken no taken taken taken taken taken".split(' ').collect();
+    let words: Vec<&str> = "you no no taken no taken taken taken no taken taken taken taken taken".split(' ').collect();
     let found: Vec<Verdict> = translation.findings.iter().map(|finding| finding.verdict).collect();
-    let expected: Vec<Verdict> =
-        words.iter().map(|word| if *word == "no" { Verdict::NoMeaning } else { Verdict::Taken }).collect();
+    let verdict = |word: &&str| match *word {
+        "no" => Verdict::NoMeaning,
+        "you" => Verdict::Refused,
+        _ => Verdict::Taken,
+    };
+    let expected: Vec<Verdict> = words.iter().map(verdict).collect();
     assert_eq!(found, expected, "{}", said(&translation));
 }
 
@@ -223,11 +227,12 @@ fn what_other_files_say_counts_and_what_cannot_be_read_closes() {
         check(lost, "", CLOSED);
         check("", lost, CLOSED);
     }
-    let translation = translate("list = no\n[m]\npath = /m\n&merge /etc/acl.inc\nhosts allow = *\n");
+    let translation = translate("list = no\n[m]\npath = /m\n&merge /etc/acl.inc\nhosts allow = *\nuid = 0\n");
     assert_eq!(
         said(&translation),
         "1 list = no | taken | list = false\n3 m/path = /m | taken | to be imported from /m, as plain files\n\
          4 &merge /etc/acl.inc | taken | its lines are read in this place\n5 m/hosts allow = * | taken | hosts_allow\n\
+         6 m/uid = 0 | no meaning | no file is opened for a client; an import reads as whoever runs the node\n\
          /etc/acl.inc:1 m/hosts allow = 10.9.9.9 | no meaning | line 5 takes its place\n"
     );
 }
@@ -281,9 +286,45 @@ fn a_node_has_one_log_and_one_secrets_file() {
     assert_eq!(translation.node, "transfer_log = \"/var/log/rsync.log\"\nsecrets = \"/etc/a\"\n");
     assert!(translation.topology.contains("transfer_log = false"), "{}", translation.topology);
     assert!(translation.topology.contains("log_format = \"%f\""), "{}", translation.topology);
-    assert_eq!(verdict_of(text, 6).0, Verdict::Refused);
+    assert_eq!(verdict_of(text, 6).0, Verdict::Taken);
     assert_eq!(verdict_of(text, 10).0, Verdict::Refused);
     assert_eq!(verdict_of(text, 1).0, Verdict::Taken);
+}
+
+#[test]
+fn a_password_opens_no_module_that_it_did_not_open() {
+    let text = "[a]\npath = /a\nauth users = *\nsecrets file = /etc/a\n[b]\npath = /b\nauth users = x\nsecrets file = /etc/b\n\
+        hosts allow = b.example\n[c]\npath = /c\nauth users = x\n[d]\npath = /d\nauth users = x\nsecrets file = /etc/a\n\
+        [e]\npath = /e\n";
+    let topology = translate(text).topology;
+    let check = |module: &str, expected: &str| {
+        let (_, rest) = topology.split_once(&format!("channel = \"{module}/full\"\n")).unwrap();
+        assert_eq!(rest.split_once("\n\n").unwrap().0, expected, "{module}");
+    };
+    let closed = |why: &str| format!("auth_users = [\"x\"]\n# Closed: {why}.\nhosts_deny = [\"*\"]");
+    check("a", r#"auth_users = ["*"]"#);
+    check("b", &closed("its passwords are in another file than those of the modules before it"));
+    check("c", &closed("it had no file of passwords, so nobody could log in"));
+    check("d", r#"auth_users = ["x"]"#);
+    assert!(topology.contains("channel = \"e/full\"\n\n[[node]]"), "{topology}");
+    assert_eq!(verdict_of(text, 8).0, Verdict::Refused);
+    assert_eq!(verdict_of(text, 12).0, Verdict::Refused);
+}
+
+#[test]
+fn it_is_said_as_whom_to_read() {
+    let check = |text: &str, readers: &[&str], line: usize, verdict: Verdict, part: &str| {
+        assert_eq!(translate(text).readers, readers, "{text}");
+        let (found, why) = verdict_of(text, line);
+        assert!(found == verdict && why.contains(part), "{text}: {found:?} {why}");
+    };
+    check("[a]\npath = /a\n", &["nobody"], 1, Verdict::Refused, "it has no `uid`: rsyncd reads as nobody");
+    check("[a]\npath = /a\n[b]\npath = /b\n", &["nobody"], 1, Verdict::Refused, "no `uid`, as with 1 more");
+    check("uid =\n[a]\npath = /a\n", &["nobody"], 2, Verdict::Refused, "it has no `uid`");
+    check("uid = ftp\n[a]\npath = /a\n", &["ftp"], 1, Verdict::Refused, "as ftp or as a user who may read no more");
+    check("[a]\npath = /a\nuid = root\n", &[], 3, Verdict::NoMeaning, "whoever runs the node");
+    check("uid = 0\n[a]\npath = /a\n[b]\npath = /b\nuid = ftp\n", &["ftp"], 6, Verdict::Refused, "ftp");
+    check("[a]\nuid = ftp\n", &[], 2, Verdict::NoMeaning, "not taken over");
 }
 
 #[test]
@@ -310,7 +351,7 @@ fn every_line_is_answered() {
         let (found, why) = verdict_of(&text, 3);
         assert!(found == verdict && why.contains(part), "{text}: {found:?} {why}");
     };
-    check("uid = nobody", NoMeaning, "headwater import");
+    check("uid = nobody", Refused, "an import without one");
     check("read only = yes", NoMeaning, "read only");
     check("read only = no", Refused, "nobody can upload");
     check("read only = maybe", Refused, "neither yes nor no");

@@ -10,6 +10,7 @@ use super::rsyncd_conf::{Conf, RsyncdConfError};
 use super::rsyncd_conf_module::{ModuleReading, TakenModule};
 use super::rsyncd_conf_node::{NodeText, node_text};
 use super::rsyncd_conf_report::{Report, Source, Surroundings};
+use super::rsyncd_conf_users::readers;
 use super::rsyncd_conf_words::quoted;
 use super::topology_read::{LEFT_OUT_OF_FILES, LEFT_OUT_OF_TREES};
 use crate::names::MAX_NAME;
@@ -20,6 +21,7 @@ pub(super) struct WrittenTexts {
     pub(super) topology: String,
     pub(super) node: String,
     pub(super) sources: Vec<Source>,
+    pub(super) readers: Vec<String>,
 }
 
 /// A directory that is imported.
@@ -48,7 +50,8 @@ pub(super) fn write<'c>(
         modules.extend(ModuleReading::take(conf, number, report, around));
     }
     let repositories = repositories(&modules, around);
-    let NodeText { text: node, transfers, format } = node_text(conf, &modules, report);
+    let readers = readers(conf, &modules, report);
+    let NodeText { text: node, transfers, format } = node_text(conf, &mut modules, report);
     let mut topology = head(&repositories, around);
     for module in &modules {
         topology.push_str(&section(module, &repositories));
@@ -73,7 +76,7 @@ pub(super) fn write<'c>(
         directory: directory.clone(),
         repository: repository.name.clone(),
     };
-    Ok(WrittenTexts { topology, node, sources: repositories.iter().map(source).collect() })
+    Ok(WrittenTexts { topology, node, sources: repositories.iter().map(source).collect(), readers })
 }
 
 /// The directories to import; one above comes before those below it.

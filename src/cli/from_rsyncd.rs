@@ -122,7 +122,12 @@ fn said(translation: &Translation, source: &Path) -> String {
         translation.node.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     if !translation.sources.is_empty() {
-        text.push_str("\nThen, with the node running:\n");
+        text.push_str(&match translation.readers.join(" and ") {
+            nobody if nobody.is_empty() => "\nThen, with the node running:\n".to_owned(),
+            users => {
+                format!("\nThen, with the node running as a user who may read no more than {}:\n", plain(&users, SHOWN))
+            }
+        });
         let commands = translation.sources.iter().map(Source::command);
         commands.for_each(|command| text.push_str(&format!("  {}\n", plain(&command, usize::MAX))));
     }
@@ -205,18 +210,18 @@ mod tests {
             said,
             "rsyncd.conf, line by line\n\
              \nNeeds you: it could not be taken over as it is:\n\
+             \x20    1  uid = nobody\n\
+             \x20       -> what nobody may not read was not served, but will be once it is imported: run the\n\
+             \x20          node, or an import without one, as nobody or as a user who may read no more\n\
              \x20 /etc/m:1  [g] read only = no\n        -> nobody can upload: a client that tries is refused\n\
              \nTaken over:\n\
              \x20    2  motd file = /m\n        -> motd, in headwater.toml\n\
              \x20    4  [g] path = /srv/g\n        -> to be imported from /srv/g, as an ebuild repository\n\
              \x20    6  &merge /etc/m\n        -> its lines are read in this place\n\
              \nWithout a meaning here:\n\
-             \x20    1  uid = nobody\n\
-             \x20       -> no file is opened for a client; but what this user could not read was not served, so\n\
-             \x20          run `headwater import` as a user who may read no more\n\
              \x20    5  [g] read only = no\n        -> /etc/m:1 takes its place\n\
              \nFor headwater.toml:\n  motd = \"/m\"\n\
-             \nThen, with the node running:\n  headwater import /srv/g --repository g\n"
+             \nThen, with the node running as a user who may read no more than nobody:\n  headwater import /srv/g --repository g\n"
         );
         assert!(Topology::parse(&format!("{}\n{}", commented(&said), translation.topology)).is_ok());
         assert_eq!(plain("a\u{1b}[2J and more", 5), "a?[2J...");
