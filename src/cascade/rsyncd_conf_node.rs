@@ -48,7 +48,7 @@ pub(super) fn node_text(conf: &Conf, modules: &mut [TakenModule], report: &mut R
     lines.extend(proxy(conf, report));
     if let Some(listen) = listen(conf, report) {
         lines.push(String::new());
-        lines.push("[listen]".to_owned());
+        lines.push("# in [listen]:".to_owned());
         lines.push(format!("rsync = {}", quoted(&listen)));
     }
     let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();

@@ -331,13 +331,13 @@ fn it_is_said_as_whom_to_read() {
 fn the_daemon_listens_where_it_did() {
     let check = |text: &str, expected: &str| assert_eq!(translate(text).node, expected, "{text}");
     check("port = 873", "");
-    check("port = 8730", "[listen]\nrsync = \"[::]:8730\"\n");
-    check("address = 192.0.2.1", "[listen]\nrsync = \"192.0.2.1:873\"\n");
-    check("address = ::1\nport = 8730", "[listen]\nrsync = \"[::1]:8730\"\n");
-    check("address = mirror.example", "[listen]\nrsync = \"127.0.0.1:873\"\n");
+    check("port = 8730", "# in [listen]:\nrsync = \"[::]:8730\"\n");
+    check("address = 192.0.2.1", "# in [listen]:\nrsync = \"192.0.2.1:873\"\n");
+    check("address = ::1\nport = 8730", "# in [listen]:\nrsync = \"[::1]:8730\"\n");
+    check("address = mirror.example", "# in [listen]:\nrsync = \"127.0.0.1:873\"\n");
     check("proxy protocol = yes\nproxy protocol hosts = 10.0.0.1 lb.example", "proxy = [\"10.0.0.1\"]\n");
     check("proxy protocol = yes", "");
-    check("motd file = /m\naddress = ::1", "motd = \"/m\"\n\n[listen]\nrsync = \"[::1]:873\"\n");
+    check("motd file = /m\naddress = ::1", "motd = \"/m\"\n\n# in [listen]:\nrsync = \"[::1]:873\"\n");
     assert_eq!(verdict_of("address = mirror.example", 1).0, Verdict::Refused);
     assert_eq!(verdict_of("proxy protocol = yes", 1).0, Verdict::Refused);
     assert_eq!(verdict_of("port = 0", 1).0, Verdict::Refused);
