@@ -94,6 +94,8 @@ pub(super) struct Odd {
 pub(super) enum OddKind {
     /// So many files stand in its place.
     Followed(usize),
+    /// Files beside the one that names them do, which may not be those that rsyncd read.
+    Beside,
     /// Files that should stand in its place do not, for this reason.
     Lost(String),
     /// Nothing that rsyncd could read: it goes on behind it.
@@ -189,7 +191,7 @@ impl Conf {
         module: &mut Option<usize>,
         around: &Surroundings<'_>,
     ) -> Result<(), RsyncdConfError> {
-        let names = match directive.files(around) {
+        let names = match directive.files(self.file(place), around) {
             Ok(names) => names,
             Err(why) => {
                 self.odd(place, text, OddKind::Lost(why));
@@ -197,7 +199,7 @@ impl Conf {
             }
         };
         let at = self.odd.len();
-        self.odd(place, text, OddKind::Followed(names.len()));
+        self.odd(place, text, if directive.is_relative() { OddKind::Beside } else { OddKind::Followed(names.len()) });
         for name in names {
             if depth == MAX_DEPTH {
                 return Err(RsyncdConfError::TooDeep(name));
@@ -353,11 +355,12 @@ mod tests {
             "/d/long.inc" => Ok("#".repeat(MAX_BYTES / 4)),
             _ => Err("No such file".to_owned()),
         };
-        let files_of = |path: &str, ending: &str| match path {
+        let files_of = |_: Option<&str>, path: &str, ending: &str| match path {
             "/d" => Ok(["b.conf", "c.conf", "list.inc"].into_iter().filter(|name| name.ends_with(ending)))
                 .map(|names| names.map(|name| format!("/d/{name}")).collect()),
             "/many" => Ok(vec!["/d/empty.inc".to_owned(); MAX_FILES + 1]),
             "/gone" => Err("No such directory".to_owned()),
+            "list.inc" => Ok(vec!["/d/list.inc".to_owned()]),
             _ => Ok(vec![path.to_owned()]),
         };
         let text_of = |file: &str| if file == "/d/empty.inc" { Ok(String::new()) } else { text_of(file) };
@@ -487,13 +490,13 @@ mod tests {
     #[test]
     fn what_is_missing_may_have_turned_anybody_away() {
         let check = |text: &str, expected: bool| assert_eq!(parse(text).unwrap().is_incomplete(), expected, "{text}");
-        for whole in ["", "words", "[a] b", "&merge /d", "&include /d"] {
+        for whole in ["", "words", "[a] b", "&merge /d", "&include /d", "&merge list.inc"] {
             check(whole, false);
         }
         for text in [
             "&merge /nosuch",
             "&include /gone",
-            "&merge list.inc",
+            "&merge gone.inc",
             "&merge",
             "& merge /d",
             "&other /d",

@@ -1,7 +1,7 @@
 //! `&merge` and `&include`: the lines of an `rsyncd.conf` that stand for other files.
 //!
-//! rsyncd takes a path without a slash in front from wherever it was started, which its file does not say: such files, as
-//! those that cannot be read, are lost, and whoever may be restricted by them is closed.
+//! rsyncd takes a path without a slash in front from wherever it was started, which its file does not say. Here it is taken
+//! from beside the file that names it; where nothing is found there, what was to be read is lost, and every module closed.
 //! Deliberately absent: what is in the files, and opening them.
 
 use super::rsyncd_conf_report::Surroundings;
@@ -29,16 +29,19 @@ impl<'t> Directive<'t> {
         }
     }
 
-    /// The files that it names, in order, or why they are not known.
-    pub(super) fn files(self, around: &Surroundings<'_>) -> Result<Vec<String>, String> {
+    /// The files that it names, in order, or why they are not known; `from` is the file it stands in, if not the first one.
+    pub(super) fn files(self, from: Option<&str>, around: &Surroundings<'_>) -> Result<Vec<String>, String> {
         let (path, ending) = match self {
             Self::Merge(path) => (path, ".inc"),
             Self::Include(path) => (path, ".conf"),
         };
-        if !path.starts_with('/') {
-            return Err(format!("where {path} is depends on where rsyncd was started: write the whole path"));
-        }
-        (around.files_of)(path, ending).map_err(|why| format!("{path} cannot be read ({why})"))
+        (around.files_of)(from, path, ending).map_err(|why| format!("{path} cannot be read ({why})"))
+    }
+
+    /// Whether another place may have been meant.
+    pub(super) fn is_relative(self) -> bool {
+        let (Self::Merge(path) | Self::Include(path)) = self;
+        !path.starts_with('/')
     }
 }
 

@@ -72,6 +72,9 @@ pub struct Translation {
     pub findings: Vec<Finding>,
 }
 
+/// From the file that names it, a path and an ending to files.
+type FilesOf<'s> = dyn Fn(Option<&str>, &str, &str) -> Result<Vec<String>, String> + 's;
+
 /// What a text alone cannot say.
 #[derive(Copy, Clone)]
 pub struct Surroundings<'s> {
@@ -84,8 +87,9 @@ pub struct Surroundings<'s> {
     /// The text of a file that a setting names, or why there is none.
     pub text_of: &'s dyn Fn(&str) -> Result<String, String>,
     /// The files that a path stands for: itself, or those of a directory whose names have an ending, such as `.conf`, in the
-    /// order of the bytes of their names; or why it stands for none.
-    pub files_of: &'s dyn Fn(&str, &str) -> Result<Vec<String>, String>,
+    /// order of the bytes of their names; or why it stands for none. Before the path comes the file that names it, beside
+    /// which it may be: none for the one that was given.
+    pub files_of: &'s FilesOf<'s>,
 }
 
 impl Translation {
@@ -119,6 +123,11 @@ impl<'c> Report<'c> {
                 OddKind::Followed(1) => (Verdict::Taken, "its lines are read in this place".to_owned()),
                 OddKind::Followed(many) => {
                     (Verdict::Taken, format!("the lines of {many} files are read in this place"))
+                }
+                OddKind::Beside => {
+                    let why = "read in this place, from beside this file: rsyncd looks where it was started; if that was \
+                               elsewhere, write the whole path, and try again";
+                    (Verdict::Refused, why.to_owned())
                 }
                 OddKind::Lost(why) => (Verdict::Refused, format!("{why}; every module is closed until it is read")),
                 OddKind::Unreadable => (Verdict::Refused, "rsyncd cannot read this line either".to_owned()),

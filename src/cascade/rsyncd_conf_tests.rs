@@ -12,10 +12,13 @@ fn translate(text: &str) -> Translation {
         is_tree: &|directory| directory.strip_prefix("/trees/").is_some_and(|name| !name.contains('/')),
         text_of: &|file| match file {
             "/etc/patterns" => Ok("# what nobody needs\n*.bak\n\n; and\n+ /keep\n".to_owned()),
+            "/etc/beside.inc" => Ok("&merge acl.inc".to_owned()),
             "/etc/acl.inc" => Ok("hosts allow = 10.9.9.9\n".to_owned()),
             _ => Err("No such file".to_owned()),
         },
-        files_of: &|path, ending| match path {
+        files_of: &|from, path, ending| match path {
+            "beside.inc" if from.is_none() => Ok(vec!["/etc/beside.inc".to_owned()]),
+            "acl.inc" if from == Some("/etc/beside.inc") => Ok(vec!["/etc/acl.inc".to_owned()]),
             "/etc/rsyncd.d" => Ok(vec![format!("/etc/acl{ending}")]),
             _ => Ok(vec![path.to_owned()]),
         },
@@ -219,6 +222,7 @@ fn what_other_files_say_counts_and_what_cannot_be_read_closes() {
     let restricted = r#"hosts_allow = ["10.9.9.9"]"#;
     check("&merge /etc/acl.inc", "", restricted);
     check("&merge /etc/rsyncd.d", "", restricted);
+    check("&merge beside.inc", "", restricted);
     check("", "&merge /etc/acl.inc", restricted);
     check("", "[global]\n&merge /etc/acl.inc", restricted);
     check("&include /etc/acl.inc", "list = no", "list = false");
@@ -371,7 +375,8 @@ fn every_line_is_answered() {
     check("list = yes\nlist = no", NoMeaning, "line 4 takes its place");
     check("&merge /etc/rsyncd.d", Taken, "in this place");
     check("&include /etc/rsyncd.d", Refused, "/etc/acl.conf cannot be read (No such file); every module is closed");
-    check("&merge rsyncd.d", Refused, "where rsyncd was started");
+    check("&merge beside.inc", Refused, "from beside this file");
+    check("&merge rsyncd.d", Refused, "rsyncd.d cannot be read");
     check("[open", Refused, "serves nobody");
     check("nonsense", Refused, "cannot read this line");
     check("hosts deny =", NoMeaning, "says nothing");

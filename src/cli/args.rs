@@ -276,6 +276,8 @@ and what is said of each setting stand in front of it as comments; with
 --topology-out the topology goes into a file, and the rest is printed.
 Nobody gets in whom rsyncd would have turned away: where a rule cannot be
 carried over, the module is closed, and the report says so.
+What &include and &merge name is read, too; a path without a slash in front,
+from beside the file that names it.
 
 Example:
   headwater config from-rsyncd /etc/rsyncd.conf --topology-out new.toml

@@ -36,7 +36,10 @@ pub(super) fn from_rsyncd(args: &FromRsyncdArgs) -> anyhow::Result<()> {
         node: args.node.as_str(),
         is_tree: &|directory| Path::new(directory).join("profiles/repo_name").is_file(),
         text_of: &|file| read(Path::new(file)).map_err(|error| error.to_string()),
-        files_of: &|path, ending| files(Path::new(path), ending).map_err(|error| error.to_string()),
+        files_of: &|from, path, ending| {
+            let from = from.map_or(args.source.as_path(), Path::new);
+            files(&from.with_file_name(path), ending).map_err(|error| error.to_string())
+        },
     };
     let translation = match Translation::of_rsyncd_conf(&text, &around) {
         Ok(translation) => translation,
@@ -201,7 +204,7 @@ mod tests {
             node: "gw",
             is_tree: &|_| true,
             text_of: &|_| Ok("read only = no".to_owned()),
-            files_of: &|path, _| Ok(vec![path.to_owned()]),
+            files_of: &|_, path, _| Ok(vec![path.to_owned()]),
         };
         let text = "uid = nobody\nmotd file = /m\n[g]\npath = /srv/g\nread only = no\n&merge /etc/m\n";
         let translation = Translation::of_rsyncd_conf(text, &around).unwrap();

@@ -407,7 +407,7 @@ pub(crate) fn rsyncd_conf(data: &[u8]) {
         node: "gw",
         is_tree: &|directory| directory.len() % 2 == 0,
         text_of: &|file| if file.ends_with('x') { Ok(file.to_owned()) } else { Err("none".to_owned()) },
-        files_of: &|path, _| if path.ends_with('d') { Err("none".to_owned()) } else { Ok(vec![path.to_owned()]) },
+        files_of: &|_, path, _| if path.ends_with('d') { Err("none".to_owned()) } else { Ok(vec![path.to_owned()]) },
     };
     let Ok(translation) = Translation::of_rsyncd_conf(text, &around) else { return };
     let mistakes = Topology::parse(&translation.topology).err();
