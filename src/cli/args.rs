@@ -295,6 +295,9 @@ pub(super) struct FromRsyncdArgs {
     /// The name of the federation, for people
     #[arg(long, value_name = "NAME", default_value = "home")]
     pub(super) federation: FederationName,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// `headwater completions`.
@@ -387,7 +390,7 @@ mod tests {
         assert_eq!(parse("headwater channel keep gentoo/full@3 --as before-python-3.13"), Ok(()));
         assert_eq!(parse("headwater sweep -n --json"), Ok(()));
         assert_eq!(parse("headwater config check --topology t.toml --json"), Ok(()));
-        assert_eq!(parse("headwater config from-rsyncd rsyncd.conf --topology-out t.toml --node a"), Ok(()));
+        assert_eq!(parse("headwater config from-rsyncd rsyncd.conf --topology-out t.toml --node a --json"), Ok(()));
         assert_eq!(parse("headwater completions zsh"), Ok(()));
         assert_eq!(parse("headwater sample /tmp/s --files 100 --seed 4 --revision 2"), Ok(()));
         for (line, part) in [

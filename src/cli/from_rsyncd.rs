@@ -8,9 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::Context;
+use serde_json::{Value, json};
 
 use super::args::FromRsyncdArgs;
-use super::output::print;
+use super::output::{Lines, print, print_json};
 use crate::cascade::{Finding, Source, Surroundings, Topology, Translation, Verdict};
 use crate::control::Refusal;
 use crate::fault::Fault;
@@ -45,17 +46,19 @@ pub(super) fn from_rsyncd(args: &FromRsyncdArgs) -> anyhow::Result<()> {
         Ok(translation) => translation,
         Err(error) => return Err(refused(format!("translate {}", args.source.display()), error.to_string()).into()),
     };
-    let said = said(&translation, &args.source);
+    if let Some(target) = &args.topology_out {
+        let written = File::create_new(target).and_then(|mut file| file.write_all(translation.topology.as_bytes()));
+        written.with_context(|| format!("write {}", target.display()))?;
+    }
+    let said = || said(&translation, &args.source);
     match &args.topology_out {
-        Some(target) => {
-            let written = File::create_new(target).and_then(|mut file| file.write_all(translation.topology.as_bytes()));
-            written.with_context(|| format!("write {}", target.display()))?;
-            print(&format!(
-                "{said}\nThe topology is in {0}: `headwater config check --topology {0}`.\n",
-                target.display()
-            ))?;
-        }
-        None => print(&format!("{}\n{}", commented(&said), translation.topology))?,
+        _ if args.json => print_json(&value(&translation), Lines::Many)?,
+        Some(target) => print(&format!(
+            "{}\nThe topology is in {1}: `headwater config check --topology {1}`.\n",
+            said(),
+            target.display()
+        ))?,
+        None => print(&format!("{}\n{}", commented(&said()), translation.topology))?,
     }
     match Topology::parse_with(&translation.topology, WORDS) {
         Ok(_) => Ok(()),
@@ -103,6 +106,33 @@ fn files(path: &Path, ending: &str) -> std::io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// What a script reads. Its fields stay; new ones may come.
+fn value(translation: &Translation) -> Value {
+    let finding = |finding: &Finding| {
+        let verdict = match finding.verdict {
+            Verdict::Refused => "refused",
+            Verdict::Taken => "taken",
+            Verdict::NoMeaning => "no_meaning",
+        };
+        json!({
+            "file": finding.file,
+            "line": finding.line,
+            "module": finding.module,
+            "text": finding.text,
+            "verdict": verdict,
+            "why": finding.why,
+        })
+    };
+    let import = |source: &Source| json!({ "directory": source.directory, "repository": source.repository, "command": source.command() });
+    json!({
+        "topology": translation.topology,
+        "node": translation.node,
+        "imports": translation.sources.iter().map(import).collect::<Vec<_>>(),
+        "readers": translation.readers,
+        "findings": translation.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
 }
 
 /// What a person reads: the settings, the lines for the other file, and what comes next.
@@ -225,6 +255,21 @@ mod tests {
              \x20    5  [g] read only = no\n        -> /etc/m:1 takes its place\n\
              \nFor headwater.toml:\n  motd = \"/m\"\n\
              \nThen, with the node running as a user who may read no more than nobody:\n  headwater import /srv/g --repository g\n"
+        );
+        let value = value(&translation);
+        assert_eq!((&value["topology"], &value["node"]), (&json!(translation.topology), &json!("motd = \"/m\"\n")));
+        assert_eq!(
+            value["imports"],
+            json!([{ "directory": "/srv/g", "repository": "g", "command": "headwater import /srv/g --repository g" }])
+        );
+        assert_eq!(value["readers"], json!(["nobody"]));
+        assert_eq!(value["findings"].as_array().map(Vec::len), Some(6));
+        assert_eq!(
+            value["findings"][5],
+            json!({
+                "file": "/etc/m", "line": 1, "module": "g", "text": "read only = no", "verdict": "refused",
+                "why": "nobody can upload: a client that tries is refused",
+            })
         );
         assert!(Topology::parse(&format!("{}\n{}", commented(&said), translation.topology)).is_ok());
         assert_eq!(plain("a\u{1b}[2J and more", 5), "a?[2J...");
