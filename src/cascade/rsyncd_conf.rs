@@ -167,6 +167,8 @@ impl Conf {
             } else if text.starts_with('&') {
                 match Directive::read(text) {
                     Some(directive) => self.follow(place, text, directive, depth, module, around)?,
+                    // A word alone is passed over; but one that a blank follows is a file without a name.
+                    None if is_one_word(text) => self.odd(place, text, OddKind::Unreadable),
                     None => self.odd(place, text, OddKind::Fatal),
                 }
             } else if let Some((name, value)) = text.split_once('=') {
@@ -306,6 +308,11 @@ impl Conf {
             replaced_by: None,
         });
     }
+}
+
+fn is_one_word(directive: &str) -> bool {
+    let known = ["&merge", "&include"].iter().any(|known| known.eq_ignore_ascii_case(directive));
+    !known && !directive.contains(|c: char| c == '=' || c.is_whitespace())
 }
 
 /// Whether two names of sections are one to rsyncd.
@@ -490,7 +497,7 @@ mod tests {
     #[test]
     fn what_is_missing_may_have_turned_anybody_away() {
         let check = |text: &str, expected: bool| assert_eq!(parse(text).unwrap().is_incomplete(), expected, "{text}");
-        for whole in ["", "words", "[a] b", "&merge /d", "&include /d", "&merge list.inc"] {
+        for whole in ["", "words", "[a] b", "&merge/d", "&bogus", "&merge /d", "&include /d", "&merge list.inc"] {
             check(whole, false);
         }
         for text in [
