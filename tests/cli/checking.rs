@@ -188,3 +188,39 @@ fn passwords_that_others_can_read_stop_a_start_and_change_nothing_in_a_reload() 
     place.write("password", "wander\n");
     pull().expect(0);
 }
+
+#[test]
+fn an_rsyncd_conf_is_taken_over_with_what_it_merges_and_includes() {
+    let place = Place::with_node();
+    place.write("etc/rsyncd.conf", "&merge all.inc\n&include rsyncd.d\n[z]\npath = /srv/z\n");
+    place.write("etc/all.inc", "timeout = 60\n");
+    place.write("etc/rsyncd.d/a.conf", "hosts deny = *\n[a]\npath = /srv/a\n");
+    place.write("etc/rsyncd.d/b.conf", "[b]\npath = /srv/b\nno such = 1\n");
+    place.write("etc/rsyncd.d/b.conf.old", "[old]\npath = /srv/old\n");
+    let report = place.json("config from-rsyncd etc/rsyncd.conf --topology-out new.toml");
+    assert_eq!(report["topology"], place.read("new.toml"));
+    let named = |finding: &serde_json::Value| {
+        let file = finding["file"].as_str().unwrap_or("-").to_owned();
+        format!("{file}:{} {} {}", finding["line"], finding["module"].as_str().unwrap_or("-"), finding["verdict"])
+    };
+    let found: Vec<String> = report["findings"].as_array().unwrap().iter().map(named).collect();
+    for expected in [
+        "-:1 - \"refused\"",
+        "-:4 z \"taken\"",
+        "etc/all.inc:1 - \"taken\"",
+        "etc/rsyncd.d/a.conf:1 - \"taken\"",
+        "etc/rsyncd.d/b.conf:3 b \"refused\"",
+    ] {
+        assert!(found.iter().any(|found| found == expected), "{expected} in {found:#?}");
+    }
+    let topology = place.read("new.toml");
+    assert_eq!(topology.matches("hosts_deny = [\"*\"]").count(), 1, "{topology}");
+    assert_eq!(topology.matches("timeout = \"60s\"").count(), 3, "{topology}");
+    assert!(!topology.contains("old"), "{topology}");
+    place.ok("config check --dir node --topology new.toml");
+
+    place.write("etc/rsyncd.d/c.conf", "&include /no/such\n");
+    let said = place.ok("config from-rsyncd etc/rsyncd.conf");
+    assert!(said.contains("#   etc/rsyncd.d/c.conf:1  &include /no/such\n"), "{said}");
+    assert_eq!(said.matches("\nhosts_deny = [\"*\"]").count(), 3, "{said}");
+}
