@@ -168,3 +168,32 @@ fn a_sweep_goes_on_where_a_content_cannot_be_deleted() {
     let third = publish(&mut again, 3, &files[..4], None).snapshot().id();
     assert_eq!(served(&again, &third), whole(&files[..4]));
 }
+
+#[test]
+fn a_large_content_whose_file_is_gone_is_taken_in_again_and_not_published_without_it() {
+    let dir = TempDir::new().unwrap();
+    let mut store = store(&dir);
+    let (old, lost, short) = (large(1), large(2), large(3));
+    let before: &[(&str, &[u8])] = &[("a", &old), ("b", &lost), ("c", &short)];
+    publish(&mut store, 1, before, None);
+    publish(&mut store, 2, &[("a", &old)], None);
+    fs::remove_file(large_file(dir.path(), &lost)).unwrap();
+    fs::write(large_file(dir.path(), &short), b"half of it").unwrap();
+
+    let ingest = store.begin(&"gentoo".parse().unwrap()).unwrap();
+    let has = |bytes: &[u8]| ingest.has(&ContentId::of(bytes)).unwrap();
+    assert_eq!([has(&old), has(&lost), has(&short)], [true, false, false]);
+    let refused = ingest.stage(&super::tests::snapshot(before), None);
+    assert!(matches!(&refused, Err(StoreError::Missing { count: 2, example, .. }) if example == "b"), "{refused:?}");
+    drop(refused);
+
+    let third = publish(&mut store, 3, before, None).snapshot().id();
+    assert_eq!(served(&store, &third), whole(before), "it was taken in again");
+    // What a published generation has lost does not hold up the next one.
+    fs::remove_file(large_file(dir.path(), &lost)).unwrap();
+    let ingest = store.begin(&"gentoo".parse().unwrap()).unwrap();
+    let previous = ingest.store.locate(&super::tests::snapshot(before), None).unwrap();
+    let next: &[(&str, &[u8])] = &[("a", &lost), ("b", &lost), ("c", &short)];
+    let refused = ingest.stage(&super::tests::snapshot(next), Some(&previous));
+    assert!(matches!(&refused, Err(StoreError::Missing { count: 1, example, .. }) if example == "a"), "{refused:?}");
+}

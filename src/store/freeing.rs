@@ -1,8 +1,10 @@
 //! Deleting contents that nobody needs, and giving the room back to the file system.
 //!
 //! Both are done in steps that are commits of their own: the log stays short, also on the full disk that is to be relieved.
+//! Large contents go first, and their files as soon as the rows are gone: that makes room for the rest. A file never goes
+//! while its row stays, since whoever finds the row counts on the file.
 //! What lies on pages that cannot be read cannot be deleted either; it is named and stays, and all else goes.
-//! Deliberately absent: choosing what goes, which is the sweep's, and large files.
+//! Deliberately absent: choosing what goes, which is the sweep's.
 
 use rusqlite::TransactionBehavior;
 
@@ -12,6 +14,7 @@ use super::failpoint::{Point, reach};
 use super::open::Store;
 use super::schema::{Promise, promise};
 use super::space;
+use crate::tree::ContentId;
 
 /// Contents that are deleted in one commit.
 const BATCH: usize = 4096;
@@ -21,6 +24,15 @@ const FREE_SHARE: u64 = 10;
 
 /// Pages that are given back in one commit: 8 MiB, since each page that has to move is written to the log.
 const STEP: u64 = 512;
+
+/// A content that is to go.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Going {
+    pub(super) n: i64,
+    pub(super) size: u64,
+    /// Its id, if it has a file.
+    pub(super) file: Option<ContentId>,
+}
 
 /// What went, and what did not.
 #[derive(Default)]
@@ -32,10 +44,11 @@ struct Freed {
 }
 
 impl Store {
-    /// Deletes contents, each given as its number and its size. Returns how many went, and their bytes.
-    pub(super) fn free(&mut self, going: &[(i64, u64)]) -> Result<(u64, u64), StoreError> {
+    /// Deletes contents, and their files. Returns how many went, and their bytes.
+    pub(super) fn free(&mut self, mut going: Vec<Going>) -> Result<(u64, u64), StoreError> {
         promise(&self.db, Promise::Durable)?;
         let mut freed = Freed::default();
+        going.sort_by_key(|content| (content.file.is_none(), content.n));
         for batch in going.chunks(BATCH) {
             self.free_batch(batch, &mut freed)?;
         }
@@ -51,12 +64,18 @@ impl Store {
 
     /// Deletes what can be deleted: where a batch fails, one half of it may not. Beside a damaged page SQLite may take a
     /// delete for one that needs more room than there is.
-    fn free_batch(&mut self, batch: &[(i64, u64)], freed: &mut Freed) -> Result<(), StoreError> {
-        match self.delete_at_once(batch) {
+    fn free_batch(&mut self, batch: &[Going], freed: &mut Freed) -> Result<(), StoreError> {
+        let deleted = match self.delete_at_once(batch) {
+            // What fills the disk may be the log; emptied, it has room again.
+            Err(error) if error.is_full() && self.checkpoint().is_ok() => self.delete_at_once(batch),
+            other => other,
+        };
+        match deleted {
             Ok(()) => {
                 freed.contents += u64::try_from(batch.len()).unwrap_or(u64::MAX);
-                freed.bytes += batch.iter().map(|(_, size)| size).sum::<u64>();
-                Ok(())
+                freed.bytes += batch.iter().map(|content| content.size).sum::<u64>();
+                reach(Point::BeforeLargeUnlink);
+                batch.iter().filter_map(|content| content.file).try_for_each(|id| self.large.remove(&id))
             }
             Err(error) if !error.is_damage() && !error.is_full() => Err(error),
             Err(_) if batch.len() > 1 => {
@@ -72,11 +91,11 @@ impl Store {
         }
     }
 
-    fn delete_at_once(&mut self, batch: &[(i64, u64)]) -> Result<(), StoreError> {
+    fn delete_at_once(&mut self, batch: &[Going]) -> Result<(), StoreError> {
         let attempt = "free contents";
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
-        for (n, _) in batch {
-            contents::delete(&transaction, *n)?;
+        for content in batch {
+            contents::delete(&transaction, content.n)?;
         }
         reach(Point::BeforeSweepBatch);
         transaction.commit().map_err(sql(attempt))
@@ -132,8 +151,8 @@ mod tests {
             ingest.put(&[new]).expect("room");
         }
         drop(ingest);
-        let going: Vec<(i64, u64)> = (1..=i64::from(HALF)).map(|n| (n, 1 << 20)).collect();
-        assert_eq!(store.free(&going).expect("they are there"), (32, 32 << 20));
+        let going = (1..=i64::from(HALF)).map(|n| Going { n, size: 1 << 20, file: None }).collect();
+        assert_eq!(store.free(going).expect("they are there"), (32, 32 << 20));
         store.checkpoint().expect("nobody reads");
         let before = space::pages(&store.db).expect("a number");
         // The log keeps the greatest length that it had, and is written back as often as it can be.

@@ -7,7 +7,7 @@
 
 use rusqlite::{TransactionBehavior, params};
 
-use super::contents::{self, HomeKind, LARGE, State, Xxh128};
+use super::contents::{self, Home, HomeKind, Known, LARGE, State, Xxh128};
 use super::error::{StoreError, sql};
 use super::failpoint::{Point, reach};
 use super::large::{Incoming, Landing};
@@ -19,7 +19,7 @@ use super::space::Need;
 use super::staged::{Staged, StagedSnapshot};
 use super::{reader, snapshots};
 use crate::names::RepositoryName;
-use crate::tree::{ContentId, Snapshot, Word};
+use crate::tree::{ContentId, Kind, Snapshot, Word};
 
 /// Bytes of contents a commit: large enough for the disk, small enough for the log.
 const BATCH: u64 = 32 << 20;
@@ -77,7 +77,16 @@ impl<'s> Ingest<'s> {
 
     /// True if the store has sound bytes of `id`.
     pub fn has(&self, id: &ContentId) -> Result<bool, StoreError> {
-        Ok(contents::find(&self.store.db, id)?.is_some_and(|known| known.state == State::Sound))
+        Ok(self.find(id)?.is_some_and(|known| known.state == State::Sound))
+    }
+
+    /// What the store knows of `id`. A large content whose file is gone is as bad as one whose bytes are.
+    fn find(&self, id: &ContentId) -> Result<Option<Known>, StoreError> {
+        let Some(mut known) = contents::find(&self.store.db, id)? else { return Ok(None) };
+        if known.home == Home::Large && known.state == State::Sound && !self.store.large.has(id, known.size)? {
+            known.state = State::Bad;
+        }
+        Ok(Some(known))
     }
 
     /// Contents that went bad: they should be read again wherever a sound copy may be.
@@ -107,7 +116,7 @@ impl<'s> Ingest<'s> {
             if size > LARGE {
                 return Err(StoreError::TooLarge(new.bytes.len()));
             }
-            let before = contents::find(&self.store.db, &new.id)?;
+            let before = self.find(&new.id)?;
             if before.is_some_and(|known| known.state == State::Sound) {
                 continue;
             }
@@ -141,7 +150,7 @@ impl<'s> Ingest<'s> {
         size: u64,
         incoming: Incoming,
     ) -> Result<(), StoreError> {
-        let before = contents::find(&self.store.db, id)?;
+        let before = self.find(id)?;
         if before.is_some_and(|known| known.state == State::Sound) {
             return Ok(());
         }
@@ -186,7 +195,7 @@ impl<'s> Ingest<'s> {
             _ => None,
         };
         let located = self.store.locate(snapshot, previous)?;
-        check_complete(&located, previous)?;
+        self.check_complete(&located, previous)?;
         promise(&self.store.db, Promise::Durable)?;
         let attempt = "stage a snapshot";
         let transaction =
@@ -200,23 +209,36 @@ impl<'s> Ingest<'s> {
         reach(Point::AfterSnapshotCommit);
         Ok(Staged::add(self, located, previous))
     }
-}
 
-/// A published head must be servable: every file has its content. What the published generation lacks already, because
-/// it went bad, does not hold up the next one.
-fn check_complete(located: &Located, previous: Option<&Located>) -> Result<(), StoreError> {
-    let snapshot = located.snapshot();
-    let known_bad = |index: usize| {
-        let entry = snapshot.entry(index)?;
-        let previous = previous?;
-        let before = previous.snapshot().find(entry.path)?;
-        (previous.place(before).is_none() && previous.snapshot().entry(before)? == entry).then_some(())
-    };
-    let missing: Vec<usize> = located.missing().filter(|&index| known_bad(index).is_none()).collect();
-    match missing.first().and_then(|&index| snapshot.entry(index)) {
-        None => Ok(()),
-        Some(entry) => {
-            Err(StoreError::Missing { snapshot: snapshot.id(), count: missing.len(), example: entry.path.to_string() })
+    /// A published head must be servable: every file has its content. What the published generation lacks already,
+    /// because it went bad, does not hold up the next one.
+    fn check_complete(&self, located: &Located, previous: Option<&Located>) -> Result<(), StoreError> {
+        let snapshot = located.snapshot();
+        let published = |index: usize| {
+            let (entry, previous) = (snapshot.entry(index)?, previous?);
+            let before = previous.snapshot().find(entry.path)?;
+            (previous.snapshot().entry(before)?.kind == entry.kind).then(|| previous.place(before))
+        };
+        let mut missing = Vec::new();
+        for (index, entry) in snapshot.iter().enumerate() {
+            let Kind::File { content, size, .. } = entry.kind else { continue };
+            let is_here = match located.place(index).map(|place| place.home) {
+                // What is published is the business of scrubs.
+                Some(Home::Large) => published(index).is_some() || self.store.large.has(content, size)?,
+                Some(Home::Row(_)) => true,
+                None => published(index) == Some(None),
+            };
+            if !is_here {
+                missing.push(entry.path);
+            }
+        }
+        match missing.first() {
+            None => Ok(()),
+            Some(example) => Err(StoreError::Missing {
+                snapshot: snapshot.id(),
+                count: missing.len(),
+                example: example.to_string(),
+            }),
         }
     }
 }

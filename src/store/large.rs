@@ -62,6 +62,17 @@ impl LargeFiles {
         Ok(found)
     }
 
+    /// True if a content has its file, with all of its `size` bytes. Where that cannot be seen nothing is said.
+    pub(super) fn has(&self, id: &ContentId, size: u64) -> Result<bool, StoreError> {
+        let path = self.path(id);
+        match fs::metadata(&path).map_err(file("look for", &path)) {
+            Ok(found) => Ok(found.is_file() && found.len() == size),
+            Err(StoreError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.is_damage() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens the file of a content; `None` if it is not there.
     pub(super) fn open(&self, id: &ContentId) -> Result<Option<File>, StoreError> {
         let path = self.path(id);

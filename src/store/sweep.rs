@@ -2,7 +2,7 @@
 //!
 //! Kept are the newest generations of each channel, what an operator keeps by hand, what is pinned, and what was rejected
 //! last. First the generations are dropped in one commit, then contents that none of the kept snapshots name, in
-//! batches, then their large files: a crash in between leaves contents that nobody names, and the next sweep finds them.
+//! batches: a crash in between leaves contents that nobody names, and the next sweep finds them.
 //! Texts of dropped snapshots stay while kept ones are deltas against them.
 //! Deliberately absent: reading the clock, and distfiles.
 
@@ -13,6 +13,7 @@ use rusqlite::TransactionBehavior;
 use super::contents::{self, Home};
 use super::error::{StoreError, fixed, sql};
 use super::failpoint::{Point, reach};
+use super::freeing::Going;
 use super::open::Store;
 use super::pins::Sweeping;
 use super::publications::{self, Kept, Publication};
@@ -98,7 +99,7 @@ impl Store {
     pub fn plan_sweep(&self, keep: Keep, now: i64) -> Result<Swept, StoreError> {
         let choice = self.choose(keep, now, |unkept| self.pins.unpinned(unkept))?;
         let (needed, damaged) = self.needed(&choice.kept)?;
-        let going = if damaged.is_empty() { self.unneeded(&needed, &mut HashSet::new())? } else { Vec::new() };
+        let going = if damaged.is_empty() { self.unneeded(&needed)? } else { Vec::new() };
         Ok(Swept { dropped: choice.names(), contents: number(going.len()), bytes: sizes(&going), damaged })
     }
 
@@ -107,7 +108,11 @@ impl Store {
         for head in self.heads()? {
             if snapshots::depth(&self.db, &head.snapshot)?.is_some_and(|depth| depth > QUICK_CHAIN) {
                 match snapshots::load(&self.db, &head.snapshot) {
-                    Ok(snapshot) => snapshots::make_whole(&self.db, &snapshot)?,
+                    Ok(snapshot) => match snapshots::make_whole(&self.db, &snapshot) {
+                        // It makes a start quicker; where there is no room, room comes first.
+                        Err(error) if error.is_full() => return Ok(()),
+                        made => made?,
+                    },
                     Err(error) if error.is_damage() => {}
                     Err(error) => return Err(error),
                 }
@@ -189,20 +194,14 @@ impl Store {
         Ok((needed, damaged))
     }
 
-    /// Number and size of each content that is not needed; the large ones that are go to `large_here`.
-    fn unneeded(
-        &self,
-        needed: &HashSet<u64>,
-        large_here: &mut HashSet<ContentId>,
-    ) -> Result<Vec<(i64, u64)>, StoreError> {
+    /// The contents that are not needed.
+    fn unneeded(&self, needed: &HashSet<u64>) -> Result<Vec<Going>, StoreError> {
         let mut going = Vec::new();
         contents::scan(&self.db, &mut |id, known| {
             let id = ContentId::from_bytes(fixed("a content id", id)?);
-            let large = (known.home == Home::Large).then_some(id);
-            if needed.contains(&key(id.as_bytes())) {
-                large_here.extend(large);
-            } else {
-                going.push((known.n, known.size));
+            if !needed.contains(&key(id.as_bytes())) {
+                let file = (known.home == Home::Large).then_some(id);
+                going.push(Going { n: known.n, size: known.size, file });
             }
             Ok(())
         })?;
@@ -210,15 +209,21 @@ impl Store {
     }
 
     fn free_contents(&mut self, needed: &HashSet<u64>) -> Result<(u64, u64), StoreError> {
-        let mut large_here = HashSet::new();
-        let going = self.unneeded(needed, &mut large_here)?;
-        let freed = self.free(&going)?;
-        reach(Point::BeforeLargeUnlink);
-        // Also what a crash left between a file's name and its row.
-        for id in self.large.all()?.iter().filter(|id| !large_here.contains(*id)) {
-            self.large.remove(id)?;
-        }
-        Ok(freed)
+        // First what a crash left between a file's name and its row: it is in nobody's way, and makes room.
+        self.remove_nameless()?;
+        self.free(self.unneeded(needed)?)
+    }
+
+    /// Removes large files that no row tells of.
+    fn remove_nameless(&self) -> Result<(), StoreError> {
+        let mut named = HashSet::new();
+        contents::scan(&self.db, &mut |id, known| {
+            if known.home == Home::Large {
+                named.insert(ContentId::from_bytes(fixed("a content id", id)?));
+            }
+            Ok(())
+        })?;
+        self.large.all()?.iter().filter(|id| !named.contains(*id)).try_for_each(|id| self.large.remove(id))
     }
 }
 
@@ -232,8 +237,8 @@ fn number(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-fn sizes(contents: &[(i64, u64)]) -> u64 {
-    contents.iter().map(|(_, size)| size).sum()
+fn sizes(contents: &[Going]) -> u64 {
+    contents.iter().map(|content| content.size).sum()
 }
 
 fn contents_of(snapshot: &Snapshot) -> impl Iterator<Item = &ContentId> {

@@ -29,7 +29,7 @@ pub(super) fn store(dir: &TempDir) -> Store {
 }
 
 /// Files of one directory with what they hold, in tree order.
-fn snapshot(files: &[(&str, &[u8])]) -> Snapshot {
+pub(super) fn snapshot(files: &[(&str, &[u8])]) -> Snapshot {
     let mut builder = SnapshotBuilder::new(Word::new("gentoo").unwrap());
     let mtime = Mtime::new(1, 0).unwrap();
     let mode = Mode::new(0o644).unwrap();

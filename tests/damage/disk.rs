@@ -74,6 +74,13 @@ impl Disk {
         while file.write_all(&piece).is_ok() {}
     }
 
+    /// Takes all the room but so many bytes.
+    pub(crate) fn fill_but(&self, left: u64) {
+        self.fill();
+        let file = File::options().write(true).open(self.path.join("filler")).unwrap();
+        file.set_len(file.metadata().unwrap().len() - left).unwrap();
+    }
+
     pub(crate) fn empty(&self) {
         fs::remove_file(self.path.join("filler")).unwrap();
     }

@@ -35,4 +35,5 @@ mod scrub;
 mod session;
 mod source;
 mod stop;
+mod tight;
 mod wait;
