@@ -110,5 +110,6 @@ pub(super) fn sweep(report: &SweepReport) -> Value {
         "generations": report.generations.iter().map(generation).collect::<Vec<_>>(),
         "contents": report.contents,
         "bytes": report.bytes,
+        "damaged": report.damaged.iter().map(generation).collect::<Vec<_>>(),
     })
 }

@@ -6,12 +6,14 @@ use super::json_stored;
 use super::output::{Lines, count, print, print_json, size};
 use super::progress::ImportLine;
 use super::start::Place;
-use crate::control::{SweepMode, SweepReport};
+use crate::control::{Refusal, SweepMode, SweepReport};
+use crate::fault::Fault;
+use crate::names::{ChannelName, Generation};
 
 /// Generations that are named one by one.
 const NAMED: usize = 20;
 
-/// Sweeps, and says what went.
+/// Sweeps, and says what went; that nothing could go is an error.
 pub(super) fn sweep(place: &Place, args: &SweepArgs) -> anyhow::Result<()> {
     let mode = if args.dry_run { SweepMode::DryRun } else { SweepMode::Free };
     let mut door = Door::open(&place.dir)?;
@@ -20,29 +22,50 @@ pub(super) fn sweep(place: &Place, args: &SweepArgs) -> anyhow::Result<()> {
     drop(line);
     let report = report?;
     match args.json {
-        true => print_json(&json_stored::sweep(&report), Lines::Many),
-        false => print(&told(&report)),
+        true => print_json(&json_stored::sweep(&report), Lines::Many)?,
+        false => print(&told(&report))?,
+    }
+    match report.damaged.as_slice() {
+        [] => Ok(()),
+        damaged => Err(stuck(damaged).into()),
+    }
+}
+
+/// Why no content is freed.
+fn stuck(damaged: &[(ChannelName, Generation)]) -> Refusal {
+    Refusal {
+        fault: Fault::Local,
+        what: format!("no content can be freed: damaged is what {} listed", names(damaged)),
+        why: "the database gave other bytes than were written, so nobody knows which contents these generations need"
+            .to_owned(),
+        todo: "restore a backup into another directory to have them back; the next sweep drops those that nobody keeps by \
+               hand, and `headwater channel release` gives up the others"
+            .to_owned(),
+    }
+}
+
+/// Generations by name, the first ones.
+fn names(generations: &[(ChannelName, Generation)]) -> String {
+    let names: Vec<String> =
+        generations.iter().take(NAMED).map(|(channel, generation)| format!("{channel}@{generation}")).collect();
+    match generations.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
     }
 }
 
 fn told(report: &SweepReport) -> String {
-    let SweepReport { generations, contents, bytes, .. } = report;
+    let SweepReport { generations, contents, bytes, damaged, .. } = report;
     if generations.is_empty() && *contents == 0 {
-        return "Nothing to free.\n".to_owned();
+        return if damaged.is_empty() { "Nothing to free.\n" } else { "Nothing was freed.\n" }.to_owned();
     }
-    let names: Vec<String> =
-        generations.iter().take(NAMED).map(|(channel, generation)| format!("{channel}@{generation}")).collect();
-    let rest = match generations.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
     let what = match report.mode {
         SweepMode::DryRun => "Would free",
         SweepMode::Free => "Freed",
     };
-    let dropped = match names.is_empty() {
+    let dropped = match generations.is_empty() {
         true => "no generation".to_owned(),
-        false => format!("{}{rest}", names.join(", ")),
+        false => names(generations),
     };
     format!("{what} {dropped}: {} contents, {}.\n", count(*contents), size(*bytes))
 }
@@ -57,7 +80,8 @@ mod tests {
         let check = |mode: SweepMode, generations: u64, contents: u64, expected: &str| {
             let channel = || "gentoo/full".parse().unwrap();
             let generations = (1..=generations).map(|number| (channel(), Generation::new(number).unwrap())).collect();
-            assert_eq!(told(&SweepReport { mode, generations, contents, bytes: 2_048 }), expected);
+            let damaged = Vec::new();
+            assert_eq!(told(&SweepReport { mode, generations, contents, bytes: 2_048, damaged }), expected);
         };
         check(SweepMode::Free, 2, 1_200, "Freed gentoo/full@1, gentoo/full@2: 1,200 contents, 2.0 KiB.\n");
         check(SweepMode::DryRun, 1, 0, "Would free gentoo/full@1: 0 contents, 2.0 KiB.\n");
@@ -69,7 +93,7 @@ mod tests {
     fn many_generations_are_counted_after_the_first_ones() {
         let generations =
             (1..=25).map(|number| ("g/f".parse().unwrap(), Generation::new(number).unwrap())).collect::<Vec<_>>();
-        let text = told(&SweepReport { mode: SweepMode::Free, generations, contents: 1, bytes: 1 });
+        let text = told(&SweepReport { mode: SweepMode::Free, generations, contents: 1, bytes: 1, damaged: Vec::new() });
         assert!(text.contains("g/f@20 and 5 more: 1 contents"), "{text}");
     }
 }

@@ -46,6 +46,7 @@ impl From<&SweepReport> for wire::SweepReport {
             generations: send(&report.generations, MOST_DROPPED, published),
             contents: report.contents,
             bytes: report.bytes,
+            damaged: send(&report.damaged, MOST_DROPPED, published),
         }
     }
 }
@@ -59,6 +60,9 @@ impl TryFrom<wire::SweepReport> for SweepReport {
             generations: list("generations", report.generations, MOST_DROPPED, |dropped| head("generation", dropped))?,
             contents: report.contents,
             bytes: report.bytes,
+            damaged: list("damaged generations", report.damaged, MOST_DROPPED, |damaged| {
+                head("damaged generation", damaged)
+            })?,
         })
     }
 }
@@ -169,7 +173,8 @@ mod tests {
         for mode in [SweepMode::DryRun, SweepMode::Free] {
             assert_eq!(SweepMode::from(wire::SweepRequest::from(mode)), mode);
             let generations = vec![("gentoo/full".parse().unwrap(), Generation::FIRST)];
-            let report = SweepReport { mode, generations, contents: 2, bytes: 3 };
+            let damaged = vec![("gentoo/full".parse().unwrap(), Generation::new(2).unwrap())];
+            let report = SweepReport { mode, generations, contents: 2, bytes: 3, damaged };
             assert_eq!(SweepReport::try_from(wire::SweepReport::from(&report)).unwrap(), report);
         }
     }

@@ -165,6 +165,9 @@ pub struct SweepReport {
     pub contents: u64,
     /// The bytes of these.
     pub bytes: u64,
+    /// Generations whose lists of files are damaged. While there are any, no content is freed, since nobody knows what
+    /// they need.
+    pub damaged: Vec<(ChannelName, Generation)>,
 }
 
 /// What is to stay for as long as somebody works with it.

@@ -37,8 +37,14 @@ pub(super) fn sweep(
         SweepMode::DryRun => publisher.store.plan_sweep(keep, now)?,
         SweepMode::Free => publisher.store.sweep(keep, now)?,
     };
-    if mode == SweepMode::Free {
-        publisher.mend(&damaged);
-    }
-    Ok(SweepReport { mode, generations: dropped, contents, bytes })
+    let damaged = match mode {
+        SweepMode::DryRun => publisher.store.kept_of(&damaged.into_iter().collect())?,
+        SweepMode::Free => {
+            publisher.mend(&damaged);
+            // What is served was written anew, and is sound again.
+            publisher.store.damaged()?
+        }
+    };
+    let damaged = damaged.into_iter().map(|one| (one.channel, one.generation)).collect();
+    Ok(SweepReport { mode, generations: dropped, contents, bytes, damaged })
 }

@@ -45,6 +45,8 @@ pub(super) struct Board {
     /// Generations that are kept by hand.
     pub(super) kept: Vec<Publication>,
     pub(super) scrub: Option<LastScrub>,
+    /// Generations whose lists of files are damaged.
+    pub(super) damaged: Vec<Publication>,
 }
 
 pub(super) struct Publisher {
@@ -246,6 +248,7 @@ impl Publisher {
             bad: self.store.bad().or_else(StoreError::or_nothing)?,
             kept: self.store.by_hand().or_else(StoreError::or_nothing)?,
             scrub: scrubbing::last(&self.store)?,
+            damaged: self.store.damaged().or_else(StoreError::or_nothing)?,
         })
     }
 }

@@ -119,6 +119,10 @@ fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
             }
         }
     }
+    found.extend(board.damaged.iter().take(NAMED).map(damaged));
+    if board.damaged.len() > NAMED {
+        found.push(format!("and {} more generations are damaged", board.damaged.len() - NAMED));
+    }
     for bad in board.bad.iter().take(NAMED) {
         found.push(format!("content {} is bad and was set aside: {}", bad.id.short(), bad.reason));
     }
@@ -131,6 +135,16 @@ fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
         found.push(format!("only {} MiB are free for the data directory", space.free >> 20));
     }
     found
+}
+
+/// What is said of a generation whose list of files is damaged.
+fn damaged(one: &Publication) -> String {
+    let name = format!("{}@{}", one.channel, one.generation);
+    let until = match one.by_hand {
+        Some(_) => format!("`headwater channel release {name}` gives it up"),
+        None => "the next sweep drops it".to_owned(),
+    };
+    format!("the list of files of {name} is damaged, and no content is freed until it is gone: a backup may have it; {until}")
 }
 
 /// Reads the history of a channel, newest generation first or last.

@@ -88,6 +88,41 @@ fn what_is_kept_by_hand_outlives_number_and_age_until_it_is_released() {
 }
 
 #[test]
+fn what_is_kept_by_hand_outlives_damage_to_its_list_until_it_is_released() {
+    let dir = TempDir::new().unwrap();
+    let mut first = store(&dir);
+    published(&mut first, 1..=4);
+    first.keep(&find(&first, 1), None, 70).unwrap();
+    for generation in [1, 2] {
+        let id = find(&first, generation).snapshot;
+        let spoilt = first.db.execute("UPDATE snapshots SET text = x'00' WHERE id = ?1", [id.as_bytes()]).unwrap();
+        assert_eq!(spoilt, 1);
+    }
+    let all = Keep { generations: 4, hours: 0, most: 4 };
+    // What a sweep finds, drops and frees; and what is known of it then.
+    let numbers = |damaged: Vec<Publication>| damaged.iter().map(|one| one.generation.get()).collect::<Vec<_>>();
+    let check = |store: &mut Store, expected: (&[u64], u64, &[u64])| {
+        let foretold = store.plan_sweep(all, 100).unwrap();
+        let swept = store.sweep(all, 100).unwrap();
+        assert_eq!((&foretold.dropped, foretold.contents), (&swept.dropped, swept.contents));
+        let dropped: Vec<u64> = swept.dropped.iter().map(|(_, generation)| generation.get()).collect();
+        assert_eq!((&*dropped, swept.contents), (expected.0, expected.1));
+        assert_eq!(numbers(store.kept_of(&swept.damaged.into_iter().collect()).unwrap()), expected.2);
+        assert_eq!(numbers(store.damaged().unwrap()), expected.2);
+    };
+    check(&mut first, (&[], 0, &[2, 1]));
+    drop(first);
+    // Another process knows what the last one found.
+    let mut second = store(&dir);
+    assert_eq!(numbers(second.damaged().unwrap()), [2, 1]);
+    check(&mut second, (&[2], 0, &[1]));
+    check(&mut second, (&[], 0, &[1]));
+    second.release(&find(&second, 1)).unwrap();
+    check(&mut second, (&[1], 2, &[]));
+    assert_eq!(kept(&second), [4, 3]);
+}
+
+#[test]
 fn a_name_stands_for_one_generation_and_can_be_changed() {
     let dir = TempDir::new().unwrap();
     let mut store = store(&dir);

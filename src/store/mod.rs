@@ -7,6 +7,7 @@
 
 mod contents;
 mod copying;
+mod damaged;
 #[cfg(test)]
 mod damage_tests;
 mod error;

@@ -51,8 +51,6 @@ pub struct Store {
     pub(super) layout: Layout,
     pub(super) large: LargeFiles,
     pub(super) pins: Pins,
-    /// What the last sweep could not read.
-    pub(super) damaged: Vec<SnapshotId>,
     _lock: Lock,
 }
 
@@ -68,7 +66,7 @@ impl Store {
         if mount == Mount::ReadOnly {
             let (lock, db) = (layout.lock(mount)?, schema::open_reader(&layout)?);
             let large = LargeFiles::at(layout.large());
-            return Ok(Self { db, layout, large, pins: Pins::default(), damaged: Vec::new(), _lock: lock });
+            return Ok(Self { db, layout, large, pins: Pins::default(), _lock: lock });
         }
         layout.make()?;
         let lock = layout.lock(mount)?;
@@ -91,7 +89,7 @@ impl Store {
         let db = schema::open_writer(&layout.database())?;
         let large = LargeFiles::at(layout.large());
         large.remove_unfinished()?;
-        let store = Self { db, layout, large, pins: Pins::default(), damaged: Vec::new(), _lock: lock };
+        let store = Self { db, layout, large, pins: Pins::default(), _lock: lock };
         for bad in store.bad().or_else(StoreError::or_nothing)? {
             store.remove_bad_file(&bad.id);
         }

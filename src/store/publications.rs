@@ -270,7 +270,7 @@ pub(super) fn keeps(db: &Connection, snapshot: &SnapshotId) -> Result<bool, Stor
         .map_err(sql("read the publications"))
 }
 
-/// Marks a generation as swept. One that was kept by hand only goes when it is damaged, and then its name is free.
+/// Marks a generation as swept; its name, if it had one, is free.
 pub(super) fn mark_swept(db: &Connection, gone: &Publication) -> Result<(), StoreError> {
     for text in [
         "UPDATE publications SET kept = 0 WHERE channel = ?1 AND term = ?2 AND generation = ?3",

@@ -63,7 +63,7 @@ pub struct Swept {
     /// Their bytes.
     pub bytes: u64,
     /// Kept snapshots whose texts are damaged. While there are any, no content is freed, since nobody knows what they
-    /// need; those that no head shows are dropped by the next sweep.
+    /// need; those that no head shows and nobody keeps by hand are dropped by the next sweep.
     pub damaged: Vec<SnapshotId>,
 }
 
@@ -89,7 +89,7 @@ impl Store {
         let choice = self.drop_generations(keep, now, &sweeping)?;
         let (needed, damaged) = self.needed(&choice.kept)?;
         let (contents, bytes) = if damaged.is_empty() { self.free_contents(&needed)? } else { (0, 0) };
-        self.damaged.clone_from(&damaged);
+        self.note_damaged(&damaged)?;
         drop(sweeping);
         self.shrink()?;
         Ok(Swept { dropped: choice.names(), contents, bytes, damaged })
@@ -121,12 +121,6 @@ impl Store {
         Ok(())
     }
 
-    /// Writes the text of a snapshot anew, whole, in place of one that is damaged.
-    pub fn rewrite(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        promise(&self.db, Promise::Durable)?;
-        snapshots::make_whole(&self.db, snapshot)
-    }
-
     /// Decides; `free` says which of the snapshots that no kept generation has may go.
     fn choose(
         &self,
@@ -136,14 +130,16 @@ impl Store {
     ) -> Result<Choice, StoreError> {
         let mut kept: HashSet<SnapshotId> = self.rejected()?.into_iter().map(|rejected| rejected.snapshot).collect();
         let mut dropped: Vec<Publication> = Vec::new();
+        let damaged = self.known_damaged()?;
         for channel in publications::channels(&self.db)? {
             let mut generations = self.history(&channel)?;
             generations.retain(|publication| publication.kept == Kept::Yes);
             let times: Vec<i64> = generations.iter().map(|publication| publication.time).collect();
             for (at, (publication, stays)) in generations.into_iter().zip(keep.keeps(&times, now)).enumerate() {
-                let stays = stays || publication.by_hand.is_some();
-                // A damaged one cannot be served any more; the head's channel has to be mended first.
-                if stays && (at == 0 || !self.damaged.contains(&publication.snapshot)) {
+                // A damaged one cannot be served any more; the head's channel has to be mended first. What an operator
+                // keeps is given up by the operator alone, who may have a backup of it.
+                let stays = stays && (at == 0 || !damaged.contains(&publication.snapshot));
+                if stays || publication.by_hand.is_some() {
                     kept.insert(publication.snapshot);
                 } else {
                     dropped.push(publication);

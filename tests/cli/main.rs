@@ -3,7 +3,8 @@
 //! `making` is about new nodes, `mistakes` about what cannot be obeyed, `checking` about configurations that are looked at
 //! without a start, `telling` about questions, `changing` about a node that runs and is told something new, `keeping` about
 //! generations, `started` about a node that something else starts, as systemd does, `settings` about what stock clients see of
-//! the two files, `stored` about bytes, `copies` about what exports, backups and restores leave alone.
+//! the two files, `stored` about bytes, `copies` about what exports, backups and restores leave alone, `spoilt` about lists
+//! of files that are damaged.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says where it failed, and that is enough")]
 
 mod changing;
@@ -15,6 +16,7 @@ mod mistakes;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod settings;
+mod spoilt;
 mod started;
 mod stored;
 mod telling;
