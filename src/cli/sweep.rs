@@ -93,7 +93,8 @@ mod tests {
     fn many_generations_are_counted_after_the_first_ones() {
         let generations =
             (1..=25).map(|number| ("g/f".parse().unwrap(), Generation::new(number).unwrap())).collect::<Vec<_>>();
-        let text = told(&SweepReport { mode: SweepMode::Free, generations, contents: 1, bytes: 1, damaged: Vec::new() });
+        let text =
+            told(&SweepReport { mode: SweepMode::Free, generations, contents: 1, bytes: 1, damaged: Vec::new() });
         assert!(text.contains("g/f@20 and 5 more: 1 contents"), "{text}");
     }
 }

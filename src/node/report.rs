@@ -144,7 +144,9 @@ fn damaged(one: &Publication) -> String {
         Some(_) => format!("`headwater channel release {name}` gives it up"),
         None => "the next sweep drops it".to_owned(),
     };
-    format!("the list of files of {name} is damaged, and no content is freed until it is gone: a backup may have it; {until}")
+    format!(
+        "the list of files of {name} is damaged, and no content is freed until it is gone: a backup may have it; {until}"
+    )
 }
 
 /// Reads the history of a channel, newest generation first or last.

@@ -234,11 +234,9 @@ impl<'s> Ingest<'s> {
         }
         match missing.first() {
             None => Ok(()),
-            Some(example) => Err(StoreError::Missing {
-                snapshot: snapshot.id(),
-                count: missing.len(),
-                example: example.to_string(),
-            }),
+            Some(example) => {
+                Err(StoreError::Missing { snapshot: snapshot.id(), count: missing.len(), example: example.to_string() })
+            }
         }
     }
 }

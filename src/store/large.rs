@@ -16,6 +16,7 @@ use super::error::{StoreError, file};
 use super::failpoint::{Point, reach};
 use super::hollow::Hollow;
 use super::layout::{remove_if_there, sync_directory};
+use super::owner::Owner;
 use crate::tree::ContentId;
 
 /// What names of unfinished files start with. Not a hex digit.
@@ -28,12 +29,24 @@ pub(super) const PIECE: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct LargeFiles {
     root: PathBuf,
+    owner: Owner,
     next: Arc<AtomicU64>,
 }
 
 impl LargeFiles {
-    pub(super) fn at(root: PathBuf) -> Self {
-        Self { root, next: Arc::default() }
+    pub(super) fn at(root: PathBuf, owner: Owner) -> Self {
+        Self { root, owner, next: Arc::default() }
+    }
+
+    /// Who gets what is made here.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// The directories that files lie in.
+    pub(super) fn fans(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let fans = names(&self.root)?.into_iter().filter(|name| name.len() == 2);
+        Ok(fans.map(|fan| self.root.join(fan)).collect())
     }
 
     /// The file of a content: two digits of its id, then all of them.
@@ -55,8 +68,8 @@ impl LargeFiles {
     /// The ids of all files that have their name.
     pub(super) fn all(&self) -> Result<Vec<ContentId>, StoreError> {
         let mut found = Vec::new();
-        for fan in names(&self.root)?.iter().filter(|name| name.len() == 2) {
-            let here = names(&self.root.join(fan))?;
+        for fan in self.fans()? {
+            let here = names(&fan)?;
             found.extend(here.iter().filter_map(|name| name.parse::<ContentId>().ok()));
         }
         Ok(found)
@@ -114,7 +127,10 @@ impl LargeFiles {
         whole.sync_all().map_err(file("sync", &incoming.path))?;
         reach(Point::BeforeLargeRename);
         match DirBuilder::new().mode(0o750).create(directory) {
-            Ok(()) => sync_directory(&self.root)?,
+            Ok(()) => {
+                self.owner.take_all(directory)?;
+                sync_directory(&self.root)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(file("make", directory)(error)),
         }
@@ -149,8 +165,9 @@ impl Landing {
     pub fn create(&self) -> Result<Incoming, StoreError> {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let path = self.0.root.join(format!("{UNFINISHED}{number}"));
-        let file = File::create_new(&path).map_err(file("make", &path))?;
-        Ok(Incoming { hollow: Hollow::new(file), path, state: Named::No })
+        let made = File::create_new(&path).map_err(file("make", &path))?;
+        self.0.owner.take(&made, &path)?;
+        Ok(Incoming { hollow: Hollow::new(made), path, state: Named::No })
     }
 }
 

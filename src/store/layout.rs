@@ -5,18 +5,23 @@
 //! read-only file system nobody writes, so those who read there share it.
 //! Deliberately absent: keys, sockets and distfiles, which belong to others.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::error::{StoreError, file};
+use super::owner::Owner;
 
 /// Longest process number that is read back from the lock.
 const MAX_PID_DIGITS: u64 = 10;
+
+/// The rights of neither owner nor group.
+const OTHERS: u32 = 0o007;
 
 /// How the file system of a data directory is mounted.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -73,15 +78,36 @@ impl Layout {
     }
 
     /// Makes the directories that are not there, readable by owner and group only: masked channels are not for all.
-    pub(super) fn make(&self) -> Result<(), StoreError> {
+    pub(super) fn make(&self, owner: Owner) -> Result<(), StoreError> {
         for directory in [self.root.clone(), self.large(), self.quarantine()] {
             DirBuilder::new().recursive(true).mode(0o750).create(&directory).map_err(file("make", &directory))?;
         }
+        [self.large(), self.quarantine()].iter().try_for_each(|path| owner.take_all(path))?;
         sync_directory(&self.root)
     }
 
+    /// Makes the database's file if it is not there, and keeps others than owner and group out of it: the directory may be
+    /// one that everybody can enter. SQLite makes its log as the database is. Files of somebody else's are left as they are.
+    pub(super) fn close(&self, owner: Owner) -> Result<(), StoreError> {
+        let path = self.database();
+        match OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path) {
+            Ok(made) => owner.take(&made, &path)?,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(file("make", &path)(error)),
+        }
+        let me = geteuid();
+        for path in [path, self.log(), self.shared()] {
+            let Ok(found) = fs::metadata(&path) else { continue };
+            let mode = found.mode() & 0o7777;
+            if mode & OTHERS != 0 && (me.is_root() || me.as_raw() == found.uid()) {
+                fs::set_permissions(&path, Permissions::from_mode(mode & !OTHERS)).map_err(file("close", &path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the lock, and writes this process's number into it where that can be done.
-    pub(super) fn lock(&self, mount: Mount) -> Result<Lock, StoreError> {
+    pub(super) fn lock(&self, mount: Mount, owner: Owner) -> Result<Lock, StoreError> {
         let path = self.root.join("lock");
         let writes = mount == Mount::Writable;
         let mut lock = OpenOptions::new()
@@ -105,6 +131,7 @@ impl Layout {
             return Err(StoreError::Locked { path: self.root.clone(), pid });
         }
         if writes {
+            owner.take(&lock, &path)?;
             let pid = std::process::id();
             lock.set_len(0)
                 .and_then(|()| lock.rewind())

@@ -7,9 +7,9 @@
 
 mod contents;
 mod copying;
-mod damaged;
 #[cfg(test)]
 mod damage_tests;
+mod damaged;
 mod error;
 pub mod failpoint;
 mod freeing;
@@ -22,6 +22,7 @@ mod large;
 mod layout;
 mod located;
 mod open;
+mod owner;
 mod pins;
 mod publications;
 mod quarantine;

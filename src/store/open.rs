@@ -14,6 +14,7 @@ use super::failpoint::{Point, reach};
 use super::large::LargeFiles;
 use super::layout::{Layout, Lock, Mount};
 use super::located::{Located, locate};
+use super::owner::{Owner, name_closed};
 use super::pins::Pins;
 use super::publications::{self, Publication};
 use super::reader::{self, Reader};
@@ -62,33 +63,38 @@ impl Store {
         if access == Access::Existing && !layout.database().exists() {
             return Err(StoreError::NoStore { path: dir.to_owned() });
         }
+        let owner = Owner::of(layout.root());
         let mount = layout.mount();
         if mount == Mount::ReadOnly {
-            let (lock, db) = (layout.lock(mount)?, schema::open_reader(&layout)?);
-            let large = LargeFiles::at(layout.large());
+            let (lock, db) = (layout.lock(mount, owner)?, schema::open_reader(&layout)?);
+            let large = LargeFiles::at(layout.large(), owner);
             return Ok(Self { db, layout, large, pins: Pins::default(), _lock: lock });
         }
-        layout.make()?;
-        let lock = layout.lock(mount)?;
-        Self::open_in(layout, lock)
+        layout.make(owner)?;
+        let lock = layout.lock(mount, owner)?;
+        Self::open_in(layout, lock, owner)
     }
 
     /// Takes the lock of a directory that is to become a data directory, so that nobody else opens a store there.
     pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
-        Layout::of(dir).lock(Mount::Writable)
+        Layout::of(dir).lock(Mount::Writable, Owner::of(dir))
     }
 
     /// Opens the store in a directory whose lock is held already.
     pub fn open_locked(dir: &Path, lock: Lock) -> Result<Self, StoreError> {
-        let layout = Layout::of(dir);
-        layout.make()?;
-        Self::open_in(layout, lock)
+        let (layout, owner) = (Layout::of(dir), Owner::of(dir));
+        layout.make(owner)?;
+        Self::open_in(layout, lock, owner)
     }
 
-    fn open_in(layout: Layout, lock: Lock) -> Result<Self, StoreError> {
+    fn open_in(layout: Layout, lock: Lock, owner: Owner) -> Result<Self, StoreError> {
+        layout.close(owner)?;
         let db = schema::open_writer(&layout.database())?;
-        let large = LargeFiles::at(layout.large());
+        let large = LargeFiles::at(layout.large(), owner);
         large.remove_unfinished()?;
+        let fans = large.fans()?;
+        fans.iter().try_for_each(|fan| owner.take_all(fan))?;
+        name_closed(&fans);
         let store = Self { db, layout, large, pins: Pins::default(), _lock: lock };
         for bad in store.bad().or_else(StoreError::or_nothing)? {
             store.remove_bad_file(&bad.id);

@@ -153,6 +153,7 @@ impl Store {
         let beside = directory.join(format!("{id}.reason"));
         let mut text = File::create(&beside).map_err(file("make", &beside))?;
         writeln!(text, "{reason}").and_then(|()| text.sync_all()).map_err(file("write", &beside))?;
+        [&copy, &beside].into_iter().try_for_each(|path| self.large.owner().take_all(path))?;
         sync_directory(&directory)
     }
 }

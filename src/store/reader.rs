@@ -15,6 +15,7 @@ use super::error::{StoreError, file, sql};
 use super::large::LargeFiles;
 use super::layout::Layout;
 use super::located::{Located, locate};
+use super::owner::Owner;
 use super::publications::{self, Publication};
 use super::space::{self, Space};
 use super::{schema, snapshots};
@@ -41,7 +42,7 @@ impl Reader {
             return Err(StoreError::NoStore { path: dir.to_owned() });
         }
         let db = schema::open_reader(&layout)?;
-        let large = LargeFiles::at(layout.large());
+        let large = LargeFiles::at(layout.large(), Owner::Maker);
         Ok(Self { db, layout, large, order: Vec::new() })
     }
 

@@ -24,7 +24,9 @@ fn a_damaged_list_is_named_until_it_is_given_up_and_costs_nothing_that_is_kept_b
         let said = place.says("sweep --dir node").expect(3);
         said.has(&["Nothing was freed", "damaged is what gentoo/full@2, gentoo/full@1 listed"]);
         let status = place.ok("status --dir node");
-        for told in ["gentoo/full@1 is damaged", "channel release gentoo/full@1", "gentoo/full@2 is damaged", "drops it"] {
+        for told in
+            ["gentoo/full@1 is damaged", "channel release gentoo/full@1", "gentoo/full@2 is damaged", "drops it"]
+        {
             assert!(status.contains(told), "{told}:\n{status}");
         }
         let said = place.says("sweep --dir node").expect(3);
