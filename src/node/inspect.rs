@@ -83,7 +83,7 @@ pub fn inspect(order: &InspectOrder) -> Result<Inspection, NodeError> {
     let config = if bare { None } else { found.config(&order.sources)? };
     let path = order.topology.clone().unwrap_or_else(|| dir.join(TOPOLOGY_FILE));
     let topology = found.topology(&path);
-    let secrets = config.as_ref().and_then(|config| found.files(config));
+    let secrets = config.as_ref().and_then(|config| found.files(config, secrets::user_of(dir)));
     if let Some(topology) = &topology {
         found.repositories(&path, topology);
         if let Some(config) = &config {
@@ -130,8 +130,8 @@ impl Inspection {
         None
     }
 
-    /// What `headwater.toml` names.
-    fn files(&mut self, config: &Config) -> Option<std::sync::Arc<Secrets>> {
+    /// What `headwater.toml` names, as a node of this user finds it.
+    fn files(&mut self, config: &Config, user: u32) -> Option<std::sync::Arc<Secrets>> {
         if let Some(path) = &config.motd {
             self.read.push(path.clone());
             match modules::read_motd(path) {
@@ -149,7 +149,7 @@ impl Inspection {
         }
         let path = config.secrets.as_deref()?;
         self.read.push(path.to_owned());
-        match secrets::read(path) {
+        match secrets::read_for(user, path) {
             Ok(secrets) => Some(secrets),
             Err(flaws) => {
                 self.mistakes.extend(flaws.into_iter().map(|flaw| Finding {

@@ -23,6 +23,9 @@ const MAX_BYTES: u64 = 4 << 20;
 /// The rights of others to read and to write.
 const OTHERS: u32 = 0o006;
 
+/// The right of the group to read.
+const GROUP_READS: u32 = 0o040;
+
 /// Something that is wrong with a file of passwords.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SecretsFlaw {
@@ -47,22 +50,38 @@ impl fmt::Display for SecretsFlaw {
     }
 }
 
-/// Reads it.
+/// Reads it, as the node does that this process is.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub(super) fn read(path: &Path) -> Result<Arc<Secrets>, Vec<SecretsFlaw>> {
-    let text = text_of(path).map_err(SecretsFlaw::whole)?;
+    read_for(geteuid().as_raw(), path)
+}
+
+/// Who runs the node of a data directory: as far as root can tell, who has the directory.
+pub(super) fn user_of(dir: &Path) -> u32 {
+    match fs::metadata(dir) {
+        Ok(found) if geteuid().is_root() => found.uid(),
+        _ => geteuid().as_raw(),
+    }
+}
+
+/// Reads it, and finds what a node of this user would find: root looks after nodes that are not root's.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_for(user: u32, path: &Path) -> Result<Arc<Secrets>, Vec<SecretsFlaw>> {
+    let text = text_of(user, path).map_err(SecretsFlaw::whole)?;
     let flaws = |mistakes: Vec<crate::serve::SecretsMistake>| {
         mistakes.into_iter().map(|flaw| SecretsFlaw { line: Some(flaw.line), text: flaw.what.to_owned() }).collect()
     };
     Secrets::parse(&text).map(Arc::new).map_err(flaws)
 }
 
-fn text_of(path: &Path) -> Result<Vec<u8>, String> {
+fn text_of(user: u32, path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: io::Error| format!("it cannot be read: {error}");
     let named = fs::symlink_metadata(path).map_err(unreadable)?;
-    if named.is_symlink() && !is_trusted(named.uid()) {
+    if named.is_symlink() && !is_trusted(user, named.uid()) {
         return Err(format!("it is a link that user {} made: name the file itself", named.uid()));
     }
     // A FIFO would have us wait for its writer.
@@ -73,15 +92,18 @@ fn text_of(path: &Path) -> Result<Vec<u8>, String> {
     if !found.is_file() {
         return Err("it is no regular file".to_owned());
     }
-    if !is_trusted(found.uid()) {
-        let own = geteuid().as_raw();
+    if !is_trusted(user, found.uid()) {
         return Err(format!(
-            "it belongs to user {}, who could change it: run `chown {own} {}`",
+            "it belongs to user {}, who could change it: run `chown {user} {}`",
             found.uid(),
             path.display()
         ));
     }
     let mode = found.permissions().mode() & 0o7777;
+    // Whether the node's user is of the group is not known here.
+    if found.uid() != user && user != 0 && mode & GROUP_READS == 0 {
+        return Err(format!("user {user}, who runs the node, cannot read it: run `chown {user} {}`", path.display()));
+    }
     if mode & OTHERS != 0 {
         return Err(format!("others may use it (mode {mode:o}): run `chmod 600 {}`", path.display()));
     }
@@ -93,9 +115,9 @@ fn text_of(path: &Path) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
-/// Ourselves, and who could become us anyway.
-fn is_trusted(user: u32) -> bool {
-    user == 0 || user == geteuid().as_raw()
+/// Who runs the node, and who could become that user anyway.
+fn is_trusted(user: u32, owner: u32) -> bool {
+    owner == 0 || owner == user
 }
 
 #[cfg(test)]
@@ -158,5 +180,27 @@ mod tests {
             std::os::unix::fs::chown(&file, Some(12_345), None).unwrap();
             assert!(why(&file).contains("belongs to user 12345"), "{}", why(&file));
         }
+    }
+
+    #[test]
+    fn what_a_node_of_another_user_would_find_is_found() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        fs::write(&file, "alice:secret\n").unwrap();
+        let check = |owner: u32, mode: u32, expected: Option<&str>| {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            std::os::unix::fs::chown(&file, Some(owner), None).unwrap();
+            let found = read_for(12_345, &file).err().map(|mut flaws| flaws.remove(0).text);
+            let fits = found.as_deref().zip(expected).is_some_and(|(found, expected)| found.contains(expected));
+            assert!(fits || (found.is_none() && expected.is_none()), "{owner} {mode:o}: {found:?}");
+        };
+        check(12_345, 0o600, None);
+        check(0, 0o640, None);
+        check(0, 0o600, Some("user 12345, who runs the node, cannot read it: run `chown 12345 /"));
+        check(12_346, 0o600, Some("it belongs to user 12346, who could change it: run `chown 12345 /"));
+        check(12_345, 0o644, Some("others may use it"));
     }
 }

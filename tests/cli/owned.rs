@@ -112,3 +112,25 @@ fn a_data_directory_that_everybody_can_enter_shows_nobody_what_is_stored() {
     place.ok("status --dir node");
     check("a command");
 }
+
+#[test]
+fn a_check_by_root_finds_what_the_nodes_user_would_find() {
+    let place = Place::with_node();
+    if !is_of_super_user(&place) {
+        return;
+    }
+    place.write("passwords", "alice:secret\n");
+    fs::set_permissions(place.at("passwords"), fs::Permissions::from_mode(0o600)).unwrap();
+    let line = format!("secrets = {:?}\n", place.at("passwords"));
+    let config = place.read("node/headwater.toml");
+    place.write("node/headwater.toml", line + &config);
+    everything(&place.at("node")).iter().for_each(|path| chown(path, Some(USER), Some(USER)).unwrap());
+    place
+        .says("config check --dir node")
+        .expect(1)
+        .has(&["user 12345, who runs the node, cannot read it", "chown 12345"]);
+    chown(place.at("passwords"), Some(USER), Some(USER)).unwrap();
+    place.ok("config check --dir node");
+    chown(place.at("passwords"), Some(USER + 1), None).unwrap();
+    place.says("config check --dir node").expect(1).has(&["it belongs to user 12346", "chown 12345"]);
+}
