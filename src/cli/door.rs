@@ -4,10 +4,13 @@
 //! node cannot start meanwhile; the other way round the node answers, and the store is left alone.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use super::held::Held;
 use crate::control::{
@@ -22,6 +25,9 @@ pub(super) const SOCKET: &str = "control.sock";
 
 /// How long a command waits for another process that has the store.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An answer that takes longer than this waits for something, and people want to know for what.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -59,8 +65,22 @@ impl NodeDoor {
 
     /// Has it take in its changed configuration.
     pub(super) fn reload(&mut self) -> anyhow::Result<ReloadReport> {
-        Ok(self.runtime.block_on(self.client.reload())?)
+        Ok(self.runtime.block_on(patiently(self.client.reload(), &AtomicBool::new(false)))?)
     }
+}
+
+/// Waits for an order to be obeyed, and says that it waits for its turn unless it was `begun`.
+async fn patiently<T>(order: impl Future<Output = T>, begun: &AtomicBool) -> T {
+    let mut order = pin!(order);
+    if let Ok(done) = timeout(PROMPT, &mut order).await {
+        return done;
+    }
+    if !begun.load(Ordering::Relaxed) {
+        eprintln!(
+            "waiting: the node works on another order, such as an import; Ctrl-C gives this one up, and nothing is changed"
+        );
+    }
+    order.await
 }
 
 /// A runtime for one connection.
@@ -120,7 +140,14 @@ impl Door {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> anyhow::Result<ImportReport> {
         match self {
-            Door::Node(node) => Ok(node.runtime.block_on(node.client.import(order, progress))?),
+            Door::Node(node) => {
+                let begun = AtomicBool::new(false);
+                let progress = &mut |step| {
+                    begun.store(true, Ordering::Relaxed);
+                    progress(step);
+                };
+                Ok(node.runtime.block_on(patiently(node.client.import(order, progress), &begun))?)
+            }
             Door::Here(local) => Ok(local.import(order, progress)?),
         }
     }
@@ -140,7 +167,14 @@ impl Door {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> anyhow::Result<RollbackReport> {
         match self {
-            Door::Node(node) => Ok(node.runtime.block_on(node.client.rollback(order, progress))?),
+            Door::Node(node) => {
+                let begun = AtomicBool::new(false);
+                let progress = &mut |step| {
+                    begun.store(true, Ordering::Relaxed);
+                    progress(step);
+                };
+                Ok(node.runtime.block_on(patiently(node.client.rollback(order, progress), &begun))?)
+            }
             Door::Here(local) => Ok(local.rollback(order, progress)?),
         }
     }
@@ -148,7 +182,9 @@ impl Door {
     /// Keeps a generation, or releases it.
     pub(super) fn keep(&mut self, order: &KeepOrder) -> anyhow::Result<KeepReport> {
         match self {
-            Door::Node(node) => Ok(node.runtime.block_on(node.client.keep(order))?),
+            Door::Node(node) => {
+                Ok(node.runtime.block_on(patiently(node.client.keep(order), &AtomicBool::new(false)))?)
+            }
             Door::Here(local) => Ok(local.keep(order)?),
         }
     }
@@ -160,7 +196,14 @@ impl Door {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> anyhow::Result<SweepReport> {
         match self {
-            Door::Node(node) => Ok(node.runtime.block_on(node.client.sweep(mode, progress))?),
+            Door::Node(node) => {
+                let begun = AtomicBool::new(false);
+                let progress = &mut |step| {
+                    begun.store(true, Ordering::Relaxed);
+                    progress(step);
+                };
+                Ok(node.runtime.block_on(patiently(node.client.sweep(mode, progress), &begun))?)
+            }
             Door::Here(local) => Ok(local.sweep(mode, progress)?),
         }
     }

@@ -235,7 +235,8 @@ impl Client {
     pub async fn reload(&mut self) -> Result<ReloadReport, ControlError> {
         // It waits for an import that runs, so it has no deadline.
         let answer = self.operator.reload(Request::new(wire::ReloadRequest {})).await;
-        taken("reload", answer, ReloadReport::try_from)
+        let progress = &mut |_: Progress| ();
+        follow("reload", answer, |event: wire::ReloadEvent| told!(event, reload_event, progress)).await
     }
 }
 

@@ -184,6 +184,7 @@ impl Operator for Desk {
     type SweepStream = Events<wire::SweepEvent>;
     type HoldStream = Events<wire::HoldEvent>;
     type ScrubStream = Events<wire::ScrubEvent>;
+    type ReloadStream = Events<wire::ReloadEvent>;
 
     async fn status(&self, _: tonic::Request<wire::StatusRequest>) -> Result<Response<wire::StatusReply>, Status> {
         let report = self.ask(|reply| Request::Status { reply }).await?;
@@ -275,12 +276,10 @@ impl Operator for Desk {
         })))
     }
 
-    async fn reload(&self, _: tonic::Request<wire::ReloadRequest>) -> Result<Response<wire::ReloadReply>, Status> {
+    async fn reload(&self, _: tonic::Request<wire::ReloadRequest>) -> Result<Response<Self::ReloadStream>, Status> {
         // It waits for an import that runs; whoever goes away meanwhile takes the order along.
-        let (reply, report) = oneshot::channel();
-        self.requests.send(Request::Reload { reply }).await.map_err(|_| stopping())?;
-        let report = report.await.map_err(|_| stopping())?.map_err(|refusal| refused(&refusal))?;
-        Ok(Response::new((&report).into()))
+        let watch = self.watch(|_, reply| Request::Reload { reply }).await?;
+        Ok(Response::new(watch.events(event!(ReloadEvent, reload_event))))
     }
 }
 

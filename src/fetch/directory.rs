@@ -45,6 +45,8 @@ pub struct ImportOrder<'a> {
     pub threads: Option<NonZeroUsize>,
     /// Told how far it is, from several threads.
     pub progress: Watcher<'a>,
+    /// Whether somebody still waits for it; asked again and again, from several threads. Once nobody does, it ends soon.
+    pub wanted: &'a (dyn Fn() -> bool + Sync),
     /// Now, in seconds since 1970.
     pub now: i64,
 }
@@ -52,6 +54,7 @@ pub struct ImportOrder<'a> {
 /// Reads a directory, and puts every content of it that the store lacks.
 pub fn import(order: &ImportOrder<'_>, ingest: &mut Ingest<'_>) -> Result<Imported, ImportError> {
     let cannot = |source| ImportError::Source { path: order.source.to_owned(), source };
+    let ended = || ImportError::Ended { path: order.source.to_owned() };
     let failed = |failures: Vec<Failure>| ImportError::Failed { path: order.source.to_owned(), failures };
     let whole = order.source.canonicalize().map_err(cannot)?;
     let flags = i32::try_from(OFlags::DIRECTORY.bits()).unwrap_or(0);
@@ -68,7 +71,10 @@ pub fn import(order: &ImportOrder<'_>, ingest: &mut Ingest<'_>) -> Result<Import
     let new = plan.read.iter().filter(|file| !file.looks_same);
     ingest.require(new.fold(Need::default(), |need, file| need.and(size(file.index))))?;
     counter.to_read(plan.read.len());
-    let mut failures = read_all(root.as_fd(), &mut walked, &mut plan, ingest, threads, &counter)?;
+    let mut failures = read_all(root.as_fd(), &mut walked, &mut plan, ingest, threads, (&counter, order.wanted))?;
+    if !(order.wanted)() {
+        return Err(ended());
+    }
     if failures.is_empty() {
         failures = moved(root.as_fd(), &walked);
     }

@@ -37,6 +37,14 @@ pub enum ImportError {
         /// What failed; at least one, and no more than a hundred.
         failures: Vec<Failure>,
     },
+    /// Nobody wants it any more.
+    #[error(
+        "the import of {path} was ended before anything was published: who gave the order has gone, or the node stops"
+    )]
+    Ended {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -76,6 +84,9 @@ pub enum Why {
     /// It changed each time it was read.
     #[error("it changed while it was read; import again when the directory is at rest")]
     Changed,
+    /// Nobody wanted it any more.
+    #[error("the import was ended while it was read")]
+    Ended,
     /// Its path cannot be in a snapshot.
     #[error("{0}")]
     Path(#[from] PathError),

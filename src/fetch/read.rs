@@ -67,6 +67,9 @@ struct SmallFile {
     range: Range<usize>,
 }
 
+/// Whether somebody still waits for what is read.
+type Wanted<'a> = dyn Fn() -> bool + Sync + 'a;
+
 /// What the threads share.
 struct Crew<'w> {
     walked: &'w Walked,
@@ -77,6 +80,7 @@ struct Crew<'w> {
     root: BorrowedFd<'w>,
     landing: Landing,
     counter: &'w Counter<'w>,
+    wanted: &'w Wanted<'w>,
 }
 
 /// Reads what the plan says, puts what the store lacks, and notes what was found in `walked` and `plan`.
@@ -86,7 +90,7 @@ pub(super) fn read_all(
     plan: &mut Plan,
     ingest: &mut Ingest<'_>,
     threads: usize,
-    counter: &Counter<'_>,
+    (counter, wanted): (&Counter<'_>, &Wanted<'_>),
 ) -> Result<Vec<Failure>, StoreError> {
     let crew = Crew {
         jobs: jobs(walked, &plan.read),
@@ -97,6 +101,7 @@ pub(super) fn read_all(
         root,
         landing: ingest.landing(),
         counter,
+        wanted,
     };
     let mut done = Vec::with_capacity(plan.read.len());
     let mut failures = Vec::new();
@@ -194,10 +199,10 @@ enum Small {
 }
 
 impl Crew<'_> {
-    /// The reading half. Ends when there is nothing left, or nobody listens.
+    /// The reading half. Ends when there is nothing left, nobody listens, or nobody wants it any more.
     fn work(&self, sender: &SyncSender<Message>) {
         let mut descent = Descent::from(self.root);
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.stop.load(Ordering::Relaxed) && (self.wanted)() {
             let Some(job) = self.jobs.get(self.next.fetch_add(1, Ordering::Relaxed)) else { return };
             let files = self.read.get(job.clone()).unwrap_or_default();
             if self.read_batch(&mut descent, files, sender).is_none() {
@@ -261,6 +266,9 @@ impl Crew<'_> {
             let (mut hasher, mut xxh, mut length) = (ContentHasher::new(), Xxh3::new(), 0);
             let mut piece = vec![0; PIECE];
             loop {
+                if !(self.wanted)() {
+                    return Ok(Err(Why::Ended));
+                }
                 let read = match opened.read(&mut piece) {
                     Ok(0) => break,
                     Ok(read) => piece.get(..read).unwrap_or_default(),

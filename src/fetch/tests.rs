@@ -71,6 +71,7 @@ impl Place {
             witness: with.previous.map(|previous| &previous.witness),
             threads: NonZeroUsize::new(3),
             progress: with.progress,
+            wanted: with.wanted,
             now: with.now,
         };
         import(&order, &mut ingest)
@@ -95,12 +96,14 @@ struct With<'a> {
     trust: Trust,
     previous: Option<&'a Published>,
     progress: Watcher<'a>,
+    wanted: &'a (dyn Fn() -> bool + Sync),
     now: i64,
 }
 
 impl Default for With<'_> {
     fn default() -> Self {
-        Self { leave_out: LeaveOut::nothing(), trust: Trust::Witness, previous: None, progress: &|_| {}, now: LATER }
+        let (leave_out, trust) = (LeaveOut::nothing(), Trust::Witness);
+        Self { leave_out, trust, previous: None, progress: &|_| {}, wanted: &|| true, now: LATER }
     }
 }
 
@@ -447,4 +450,16 @@ fn a_new_stamp_alone_is_no_difference() {
     check(&mut place, false);
     place.write("a", b"y");
     check(&mut place, true);
+}
+
+#[test]
+fn an_import_that_nobody_wants_any_more_ends() {
+    let mut place = Place::new();
+    place.write("file", b"small");
+    let asked = AtomicUsize::new(0);
+    // Wanted when it begins, and not when it has read.
+    let wanted = || asked.fetch_add(1, Ordering::Relaxed) < 1;
+    let ended = place.import(With { wanted: &wanted, ..With::default() });
+    assert!(matches!(ended, Err(ImportError::Ended { .. })), "{ended:?}");
+    assert!(place.import(With::default()).is_ok());
 }

@@ -57,7 +57,7 @@ pub(super) async fn work(
     let (at_start, pins) = (config.borrow().clone(), publisher.store.pins());
     let mut scrubs = Scrubs::new(sources.dir.clone());
     let mut front =
-        Front { board, published, config, at_start, sources, relog, readers, pins, tally, listeners, started };
+        Front { board, published, config, at_start, sources, relog, readers, pins, tally, listeners, started, stop };
     let mut idle = Some(publisher);
     let mut waiting = Waiting::default();
     let mut working: JoinSet<DoneJob> = JoinSet::new();
@@ -84,10 +84,10 @@ pub(super) async fn work(
                 Some(ended) => waiting.scrubbed(ended),
                 None => scrubs.attend(front.config.borrow().scrub_rate, front.board.scrub, clock::now()),
             },
-            () = stop.cancelled() => break,
+            () = front.stop.cancelled() => break,
         }
     }
-    // A publication that runs is finished: it is a matter of seconds, and its operator waits for the answer.
+    // A publication that runs is finished: it is a matter of seconds. An import that has not come so far ends.
     if let Some(Ok(done)) = working.join_next().await {
         idle = Some(front.finish(done, &mut waiting));
     }
@@ -112,6 +112,7 @@ struct Front {
     tally: Tally,
     listeners: Vec<SocketAddr>,
     started: i64,
+    stop: CancellationToken,
 }
 
 impl Front {
@@ -173,6 +174,7 @@ impl Front {
             at_start: self.at_start.clone(),
             sources: self.sources.clone(),
             before: self.published.borrow().clone(),
+            stop: self.stop.clone(),
         };
         working.spawn_blocking(move || bench.work(job));
     }
@@ -377,14 +379,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_import_that_runs_at_the_stop_is_finished_and_the_lock_outlives_the_desk() {
+    async fn an_import_that_has_not_begun_to_publish_ends_at_the_stop_and_the_lock_outlives_the_desk() {
         let mut office = Office::open();
         let held = office.hold();
         let answer = office.import(&office.tree("first")).await;
         office.status().await;
         office.stop.cancel();
         drop(held);
-        assert!(matches!(outcome(answer.await), ImportOutcome::Published(_)));
+        let refusal = answer.await.expect("an answer").expect_err("nothing was published");
+        assert!(refusal.what.contains("was ended before anything was published"), "{refusal:?}");
         office.working.join_next().await.expect("it worked").expect("no panic").expect("an orderly end");
         let open = || Store::open(&office.data, Access::Existing);
         assert!(matches!(open(), Err(StoreError::Locked { .. })));

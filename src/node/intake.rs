@@ -67,11 +67,13 @@ pub fn next_stamp(source: Option<i64>, last: Option<i64>, now: i64, beginning: B
     Ok(source.unwrap_or(now).max(after_last).max(floor))
 }
 
-/// Takes a directory in and publishes it on every channel of its repository.
+/// Takes a directory in and publishes it on every channel of its repository. Once nobody wants it any more it ends, unless
+/// it has begun to publish.
 pub(super) fn import(
     publisher: &mut Publisher,
     order: &ImportOrder,
     progress: &(dyn Fn(Progress) + Sync),
+    wanted: &(dyn Fn() -> bool + Sync),
     now: i64,
 ) -> Result<ImportReport, NodeError> {
     let start = Instant::now();
@@ -92,6 +94,7 @@ pub(super) fn import(
             witness: witness.as_ref(),
             threads: None,
             progress: &|seen| progress(told(seen)),
+            wanted,
             now,
         },
         &mut ingest,

@@ -1,12 +1,14 @@
 //! What changes something, one thing at a time: the orders that wait for the publisher, and the work on each.
 //!
 //! A job owns the publisher while it works, on a blocking thread, and gives it back with a fresh look at what is published
-//! and an answer that is sent once that look is in force. An order whose operator has gone away is not begun.
+//! and an answer that is sent once that look is in force. An order whose operator has gone away is not begun, and an import
+//! that has not begun to publish ends.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::config::{Config, Sources};
@@ -158,6 +160,9 @@ pub(super) fn look(
     Ok((board, published))
 }
 
+/// Whether somebody waits for a work, and the node goes on.
+type Wanted<'a> = dyn Fn() -> bool + Sync + 'a;
+
 /// What a job works with.
 pub(super) struct Bench {
     pub(super) publisher: Publisher,
@@ -166,6 +171,8 @@ pub(super) struct Bench {
     pub(super) at_start: Arc<Config>,
     pub(super) sources: Sources,
     pub(super) before: Arc<Published>,
+    /// The node is to stop.
+    pub(super) stop: CancellationToken,
 }
 
 impl Bench {
@@ -174,7 +181,7 @@ impl Bench {
         match job {
             Job::Import { order, progress, reply } => self.import(&order, &progress, reply),
             Job::Rollback { order, progress, reply } => self.rollback(&order, &progress, reply),
-            Job::Keep { order, reply } => self.order(reply, |publisher, _| {
+            Job::Keep { order, reply } => self.order(reply, |publisher, _, _| {
                 let report = keeps::keep(publisher, &order, clock::now())?;
                 tracing::info!(
                     channel = %report.channel, generation = report.generation.get(), kept = report.by_hand.is_some(),
@@ -182,7 +189,7 @@ impl Bench {
                 );
                 Ok((report, Swept::No))
             }),
-            Job::Sweep { mode, progress, reply } => self.order(reply, |publisher, config| {
+            Job::Sweep { mode, progress, reply } => self.order(reply, |publisher, config, _| {
                 let _ = progress.try_send(Progress { phase: Phase::Sweep, done: 0, total: None, bytes: 0 });
                 let report = keeps::sweep(publisher, modules::keep(config), mode, clock::now())?;
                 if mode == SweepMode::Free {
@@ -205,13 +212,14 @@ impl Bench {
         }
     }
 
-    /// An order, and its answer. Where room was missing it is swept: what is kept may have become less since the last time.
+    /// An order, and its answer. The work can ask whether somebody still waits for it. Where room was missing it is swept: what is kept may have become less since the last time.
     fn order<T: Send + 'static>(
         mut self,
         reply: Reply<T>,
-        work: impl FnOnce(&mut Publisher, &Config) -> Result<(T, Swept), NodeError>,
+        work: impl FnOnce(&mut Publisher, &Config, &Wanted<'_>) -> Result<(T, Swept), NodeError>,
     ) -> DoneJob {
-        let result = work(&mut self.publisher, &self.config);
+        let wanted = || !reply.is_closed() && !self.stop.is_cancelled();
+        let result = work(&mut self.publisher, &self.config, &wanted);
         let swept = match &result {
             Ok((_, swept)) => *swept,
             Err(error) if error.is_full() => Swept::Due,
@@ -234,8 +242,9 @@ impl Bench {
     }
 
     fn import(self, order: &ImportOrder, progress: &mpsc::Sender<Progress>, reply: Reply<ImportReport>) -> DoneJob {
-        self.order(reply, |publisher, _| {
-            let report = intake::import(publisher, order, &teller(progress), clock::now()).inspect_err(|error| {
+        self.order(reply, |publisher, _, wanted| {
+            let done = intake::import(publisher, order, &teller(progress), wanted, clock::now());
+            let report = done.inspect_err(|error| {
                 tracing::error!(repository = %order.repository, %error, "import failed; what was served before is served on");
             })?;
             tracing::info!(
@@ -254,7 +263,7 @@ impl Bench {
         progress: &mpsc::Sender<Progress>,
         reply: Reply<RollbackReport>,
     ) -> DoneJob {
-        self.order(reply, |publisher, _| {
+        self.order(reply, |publisher, _, _| {
             let report = rollback::rollback(publisher, order, &teller(progress), clock::now()).inspect_err(|error| {
                 tracing::error!(to = %order.address, %error, "rollback failed; what was served before is served on");
             })?;
@@ -281,7 +290,7 @@ impl Bench {
             }
         };
         match ended.asker {
-            Asker::Operator(reply) => self.order(reply, |publisher, _| Ok((work(publisher)?, Swept::No))),
+            Asker::Operator(reply) => self.order(reply, |publisher, _, _| Ok((work(publisher)?, Swept::No))),
             Asker::Background => self.silently(|publisher, _| drop(work(publisher))),
         }
     }

@@ -65,7 +65,7 @@ impl Local {
 
     /// Publishes a directory, then frees what no kept generation needs.
     pub fn import(&mut self, order: &ImportOrder, progress: &mut Tell<'_>) -> Result<ImportReport, NodeError> {
-        let done = intake::import(&mut self.publisher, order, &shared(&Mutex::new(progress)), clock::now());
+        let done = intake::import(&mut self.publisher, order, &shared(&Mutex::new(progress)), &|| true, clock::now());
         let sweep = match &done {
             Ok(report) => report.outcome != ImportOutcome::NothingNew,
             // What is kept may have become less since the last sweep, and room is what is missing.

@@ -37,3 +37,4 @@ mod source;
 mod stop;
 mod tight;
 mod wait;
+mod waiting;
