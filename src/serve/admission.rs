@@ -118,7 +118,8 @@ pub(crate) async fn current(shared: &Shared, entry: &Entry) -> Result<Arc<Curren
         (None, Some(_)) => return Err(unknown("the channel has no generation yet".to_owned())),
     };
     let generation = entry.generation.unwrap_or(newest.generation);
-    shared.older.get(Wanted { newest, generation }).await.map_err(|error| match error.is_for_now() {
+    let patience = shared.published.borrow().limits.handshake;
+    shared.older.get(Wanted { newest, generation }, patience).await.map_err(|error| match error.is_for_now() {
         true => entry.refused(format!("@ERROR: {error} -- try again later"), &error),
         false => unknown(error.to_string()),
     })

@@ -148,9 +148,11 @@ impl Daemon {
         Client(TcpStream::connect(self.address).await.expect("the door is open"))
     }
 
-    pub(super) async fn end(mut self) {
+    /// Stops it; what it had is as it left it.
+    pub(super) async fn end(mut self) -> Shop {
         self.stop.cancel();
         self.running.join_next().await.expect("it ran").expect("no panic").expect("an orderly end");
+        self.shop
     }
 }
 
