@@ -21,18 +21,12 @@ use super::account::{Account, Charge};
 use super::contents::Readers;
 use super::effort::Effort;
 use super::error::ServeError;
-use super::list_order::{Key, ListOrder};
-use super::listing::{Form, Listing, NoList, build, reads_contents};
+use super::list_order::{Key, Kind, ListOrder};
+use super::listing::{Form, Listing, NoList, build};
 use super::published::Current;
 use super::view::ViewOrder;
 use crate::store::Reader;
 use crate::tree::TreePath;
-
-/// How many lists are built at the same time: each takes a core for some tenths of a second.
-const BUILDERS: usize = 2;
-
-/// And how many of those that read contents, which takes a disk for as long as it takes.
-const SUMMERS: usize = 1;
 
 /// Lists that wait to be built; each holds a client's rules and paths.
 const MOST_QUEUED: usize = 1024;
@@ -154,33 +148,13 @@ struct Build {
     unwanted: Arc<AtomicBool>,
 }
 
-/// What a build keeps busy.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// A core.
-    Choosing,
-    /// A disk.
-    Summing,
-}
-
-impl Kind {
-    fn of(order: &ListOrder) -> Kind {
-        if reads_contents(order.format) { Kind::Summing } else { Kind::Choosing }
-    }
-
-    fn builders(self) -> usize {
-        match self {
-            Kind::Choosing => BUILDERS,
-            Kind::Summing => SUMMERS,
-        }
-    }
-}
-
 struct Owner {
     readers: Readers,
     slots: HashMap<Key, Slot>,
     /// What is ready, by its last use.
     by_use: BTreeMap<u64, Key>,
+    /// The generations of what is ready.
+    generations: Vec<Weak<Current>>,
     /// What is to be built, in the order in which it was asked for.
     queue: VecDeque<Key>,
     builds: JoinSet<Listed>,
@@ -208,6 +182,7 @@ impl Owner {
             readers,
             slots: HashMap::new(),
             by_use: BTreeMap::new(),
+            generations: Vec::new(),
             queue: VecDeque::new(),
             builds: JoinSet::new(),
             building: HashMap::new(),
@@ -354,22 +329,37 @@ impl Owner {
             self.clock += 1;
             self.bytes += listing.weight();
             self.by_use.insert(self.clock, key);
+            if !self.generations.iter().any(|known| known.ptr_eq(&of)) {
+                self.generations.push(of.clone());
+            }
             self.slots.insert(key, Slot::Ready { listing, used: self.clock, of, origin });
+            self.forget_dead();
             self.shrink();
         }
     }
 
-    /// Forgets lists of generations that are served no more, then what was not used for longest.
-    fn shrink(&mut self) {
-        let (by_use, bytes) = (&mut self.by_use, &mut self.bytes);
+    /// Forgets lists of generations that are served no more. Says how many lists it looked at: none, unless a
+    /// generation has gone.
+    fn forget_dead(&mut self) -> usize {
+        let lives = |generation: &Weak<Current>| generation.strong_count() > 0;
+        if self.generations.iter().all(lives) {
+            return 0;
+        }
+        self.generations.retain(lives);
+        let (by_use, bytes, looked) = (&mut self.by_use, &mut self.bytes, self.slots.len());
         self.slots.retain(|_, slot| match slot {
-            Slot::Ready { listing, used, of, .. } if of.strong_count() == 0 => {
+            Slot::Ready { listing, used, of, .. } if !lives(of) => {
                 by_use.remove(used);
                 *bytes -= listing.weight();
                 false
             }
             _ => true,
         });
+        looked
+    }
+
+    /// Forgets what was not used for longest.
+    fn shrink(&mut self) {
         while self.bytes > self.limit {
             let Some(key) = self.by_use.values().next().copied() else { return };
             self.forget(&key);
@@ -391,16 +381,30 @@ impl Owner {
     /// Whether lists that live leave room for one more: half of it all for one address. Lists that lie in the cache
     /// and are not in use make room first.
     fn has_room(&mut self, origin: IpAddr) -> bool {
-        let account = self.accounts.get(&origin).cloned().unwrap_or_default();
-        let is_full = |owner: &Owner| owner.account.all() > owner.most();
-        let is_greedy = |owner: &Owner| account.own() > owner.most() / 2;
-        for key in self.by_use.values().copied().collect::<Vec<_>>() {
+        self.make_room(origin);
+        !self.is_full() && !self.is_greedy(origin)
+    }
+
+    fn is_full(&self) -> bool {
+        self.account.all() > self.most()
+    }
+
+    fn is_greedy(&self, origin: IpAddr) -> bool {
+        self.accounts.get(&origin).is_some_and(|account| account.own() > self.most() / 2)
+    }
+
+    /// Forgets idle lists, the oldest first, until there is room. Says how many lists it looked at: none, if there is.
+    fn make_room(&mut self, origin: IpAddr) -> usize {
+        let (mut looked, mut after) = (0, 0);
+        while self.is_full() || self.is_greedy(origin) {
+            let Some((&used, &key)) = self.by_use.range(after..).next() else { break };
+            (looked, after) = (looked + 1, used + 1);
             let Some(Slot::Ready { listing, origin: of, .. }) = self.slots.get(&key) else { continue };
-            if listing.is_idle() && (is_full(self) || is_greedy(self) && *of == origin) {
+            if listing.is_idle() && (*of == origin || self.is_full()) {
                 self.forget(&key);
             }
         }
-        !is_full(self) && !is_greedy(self)
+        looked
     }
 }
 

@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::super::distfiles::ModuleKind;
+use super::super::listing::PLACE_BYTES;
 use super::super::published::Ownership;
+use super::super::settings_tests::publish;
 use super::super::tests::Shop;
 use super::*;
 use crate::wire::filter::{CvsExclude, Filters};
@@ -296,6 +298,45 @@ async fn what_lies_idle_in_the_cache_makes_room() {
     assert_eq!(["mod/a", "mod/b"].map(is_kept), [false, true], "the older one had to go, and that was enough");
 }
 
+#[tokio::test]
+async fn a_further_list_costs_nothing_for_those_in_the_cache_and_these_are_bounded_in_number() {
+    const FEW: usize = 20;
+    let mut desk = Desk::open();
+    for number in 0..FEW {
+        let answer = desk.ask(HERE, order("mod/a", &format!("- other{number}")));
+        assert_eq!(desk.owner.make_room(HERE), 0, "there is room");
+        desk.turn().await;
+        assert_eq!(desk.owner.forget_dead(), 0, "no generation has gone");
+        drop(answer.await.expect("an answer").expect("a list"));
+    }
+    assert_eq!(desk.owner.by_use.len(), FEW);
+    let full = desk.owner.account.charge(LEAST - desk.owner.account.all() + 1);
+    assert_eq!((desk.owner.make_room(THERE), desk.owner.by_use.len()), (1, FEW - 1), "one was enough");
+    drop(full);
+    for number in 0..LEAST / PLACE_BYTES {
+        let answer = desk.ask(HERE, order("mod/a", &format!("- another{number}")));
+        desk.turn().await;
+        drop(answer.await.expect("an answer").expect("a list"));
+        assert!(desk.owner.by_use.len() <= LEAST / PLACE_BYTES / 2 + 1, "half of it all is for the others");
+    }
+}
+
+#[tokio::test]
+async fn lists_of_a_generation_that_is_served_no_more_go_with_the_next_one_that_is_made() {
+    let mut desk = Desk::open();
+    for path in ["mod/a", "mod/b"] {
+        let answer = desk.ask(HERE, order(path, ""));
+        desk.turn().await;
+        drop(answer.await.expect("an answer").expect("a list"));
+    }
+    publish(&mut desk.shop, 2, "second");
+    let answer = desk.ask(HERE, order("mod/file", ""));
+    desk.turn().await;
+    let listing = answer.await.expect("an answer").expect("a list");
+    let Owner { slots, by_use, bytes, generations, .. } = &desk.owner;
+    assert_eq!((slots.len(), by_use.len(), *bytes, generations.len()), (1, 1, listing.weight(), 1));
+}
+
 #[test]
 fn neighbours_in_a_network_of_one_client_are_one() {
     let origin = |text: &str| origin(text.parse().expect("an address"));
@@ -310,7 +351,7 @@ async fn a_build_that_breaks_down_leaves_nobody_waiting_and_harms_no_other() {
     let mut desk = Desk::open();
     let (first, second) = (desk.ask(HERE, order("mod/a", "")), desk.ask(THERE, order("mod/b", "")));
     let gone = desk.ask(HERE, order("mod/c", ""));
-    assert_eq!(desk.owner.builds.len(), BUILDERS);
+    assert_eq!(desk.owner.builds.len(), Kind::Choosing.builders());
     // They are ended as a panic would end them; who waits for the third has gone meanwhile.
     drop(gone);
     desk.owner.builds.abort_all();

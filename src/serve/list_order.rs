@@ -1,4 +1,4 @@
-//! What a file list depends on, as a value, and the digest by which the cache knows it.
+//! What a file list depends on, as a value; the digest by which the cache knows it; and what its making keeps busy.
 //!
 //! Two connections whose orders are equal get the same bytes; so whatever changes a list stands here. The digest is
 //! taken from everything, so no field can be forgotten.
@@ -7,11 +7,18 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::distfiles::ModuleKind;
+use super::listing::reads_contents;
 use super::published::{Current, Ownership};
 use crate::tree::{ContentHasher, ContentId};
 use crate::wire::filter::Filters;
 use crate::wire::flist::ListFormat;
 use crate::wire::options::{ListOptions, PathForm};
+
+/// How many lists are built at the same time: each takes a core for some tenths of a second.
+const BUILDERS: usize = 2;
+
+/// And how many of those that read contents, which takes a disk for as long as it takes.
+const SUMMERS: usize = 1;
 
 /// All that a list of one snapshot depends on.
 #[derive(Clone, Hash, Debug)]
@@ -34,6 +41,29 @@ pub(crate) struct ListOrder {
     pub(crate) owner: Ownership,
     /// What wildcards may match.
     pub(crate) matches: usize,
+}
+
+/// What a build keeps busy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// A core.
+    Choosing,
+    /// A disk.
+    Summing,
+}
+
+impl Kind {
+    pub(crate) fn of(order: &ListOrder) -> Kind {
+        if reads_contents(order.format) { Kind::Summing } else { Kind::Choosing }
+    }
+
+    /// How many of the kind are built at the same time.
+    pub(crate) fn builders(self) -> usize {
+        match self {
+            Kind::Choosing => BUILDERS,
+            Kind::Summing => SUMMERS,
+        }
+    }
 }
 
 /// A digest of an order and its snapshot. Cryptographic, so that no client can write rules that get it another one's list.
