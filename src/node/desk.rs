@@ -413,6 +413,34 @@ mod tests {
         assert_eq!(office.published.borrow().limits.connections, 300);
     }
 
+    #[tokio::test]
+    async fn a_module_that_goes_and_comes_back_knows_who_is_inside() {
+        let office = Office::open();
+        let file = office.data.join("topology.toml");
+        let with = fs::read_to_string(&file).expect("a topology");
+        let without = with.replace("\"gentoo-portage\"", "\"another\"");
+        assert_ne!(with, without);
+        let there_and_back = async || {
+            for text in [&without, &without, &with] {
+                fs::write(&file, text).expect("it is ours");
+                office.ask(|reply| Request::Reload { reply }).await;
+            }
+        };
+        let inside = || {
+            let published = office.published.borrow().clone();
+            let taken = published.module(b"gentoo-portage").map(|module| module.slots.taken());
+            (taken, published.left.keys().cloned().collect::<Vec<_>>())
+        };
+        let slot = office.published.borrow().modules[0].slots.take(Some(1)).expect("it is free");
+        there_and_back().await;
+        assert_eq!(inside(), (Some(1), vec!["another".to_owned()]));
+        drop(slot);
+        there_and_back().await;
+        assert_eq!(inside(), (Some(0), vec!["another".to_owned()]));
+        office.ask(|reply| Request::Reload { reply }).await;
+        assert_eq!(inside(), (Some(0), Vec::new()), "nobody is inside, so there is nothing to know");
+    }
+
     /// An office that keeps the newest generation only, with one published.
     async fn forgetful() -> Office {
         let office = Office::open();

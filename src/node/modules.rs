@@ -1,8 +1,8 @@
 //! From topology, configuration and what is published to what the serving side reads.
 //!
 //! Made anew after each publication and each reload, on a blocking thread, since it reads the message of the
-//! day and the passwords; counts of connections in use and paces are carried over by module name, so a reload never gives
-//! more than a limit says. What was checked when the node started or was reloaded and is bad by now changes nothing:
+//! day and the passwords; counts of connections in use and paces are carried over by module name, also past a reload that
+//! leaves the module out, so a reload never gives more than a limit says. What was checked when the node started or was reloaded and is bad by now changes nothing:
 //! passwords stay those that were in force.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use super::secrets;
 use crate::cascade::{self, FilterRule, LoginDigest, Topology};
 use crate::names::NodeName;
 use crate::serve::{
-    Auth, AuthUser, Bucket, Filters, Grant, HostPattern, HostRules, ListingVisibility, LogFormat, Module, Ownership,
-    PasswordDigest, Published, Secrets, ServeLimits, Slots, module_filters,
+    Auth, AuthUser, Filters, Grant, HostPattern, HostRules, Lasting, ListingVisibility, LogFormat, Module, Ownership,
+    PasswordDigest, Published, Secrets, ServeLimits, module_filters,
 };
 use crate::store::Keep;
 
@@ -27,34 +27,34 @@ pub(super) const MAX_MOTD: usize = 64 << 10;
 /// Requests that a connection gathers before it reads the store: many files in one range read, little memory.
 const BATCH: usize = 2048;
 
-/// What lives on from one [`Published`] to the next, by module name.
+/// What lives on from one [`Published`] to the next.
 struct Kept {
-    slots: BTreeMap<String, Slots>,
-    buckets: BTreeMap<String, Bucket>,
+    /// By module name.
+    lasting: BTreeMap<String, Lasting>,
     secrets: Arc<Secrets>,
     log_format: Arc<LogFormat>,
 }
 
 /// What is served from now on.
 pub(super) fn published(board: &Board, config: &Config, before: &Published) -> Published {
-    let kept = Kept {
-        slots: before.slots(),
-        buckets: before.buckets(),
+    let mut kept = Kept {
+        lasting: before.lasting(),
         secrets: passwords(config, before),
         log_format: log_format(&config.transfer_format),
     };
     let node = board.topology.node(&board.node);
     let modules = node.into_iter().flat_map(|node| board.topology.modules_on(node));
     Published {
-        modules: modules.map(|module| Arc::new(served(module, board, &kept))).collect(),
+        modules: modules.map(|module| Arc::new(served(module, board, &mut kept))).collect(),
+        left: kept.lasting,
         motd: motd(config.motd.as_deref()),
         limits: limits(config),
         proxies: config.proxy.clone(),
     }
 }
 
-fn served(module: &cascade::Module, board: &Board, kept: &Kept) -> Module {
-    let name = module.name.as_str();
+fn served(module: &cascade::Module, board: &Board, kept: &mut Kept) -> Module {
+    let lasting = kept.lasting.remove(module.name.as_str()).unwrap_or_default();
     let shown = board.channels.iter().find(|shown| shown.channel == module.channel);
     let path = module.path.as_path();
     let owner = &module.ownership;
@@ -71,12 +71,12 @@ fn served(module: &cascade::Module, board: &Board, kept: &Kept) -> Module {
         log_format: module.log_format.as_deref().map_or_else(|| kept.log_format.clone(), log_format),
         auth: auth(module, kept),
         bwlimit: module.bwlimit,
-        bucket: kept.buckets.get(name).cloned().unwrap_or_default().at(module.bwlimit_total),
+        bucket: lasting.bucket.at(module.bwlimit_total),
         filters: filters(&rules),
         ownership: Ownership { uid: owner.uid, user: owner.user.clone(), gid: owner.gid, group: owner.group.clone() },
         path: if path.is_root() { Vec::new() } else { path.as_bytes().to_vec() },
         current: shown.and_then(|shown| shown.newest.as_ref()).map(|(_, current)| current.clone()),
-        slots: kept.slots.get(name).cloned().unwrap_or_default(),
+        slots: lasting.slots,
     }
 }
 

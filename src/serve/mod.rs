@@ -68,7 +68,7 @@ pub use log_format::{DEFAULT_FORMAT, LogFormat, LogFormatError, lost_line};
 pub use module_filters::{ModuleFiltersError, module_filters};
 pub use module_log::{TransferLine, TransferLog};
 pub use pace::Bucket;
-pub use published::{Current, ListingVisibility, Module, Ownership, Published, ServeLimits, Slots};
+pub use published::{Current, Lasting, ListingVisibility, Module, Ownership, Published, ServeLimits, Slots};
 pub use secrets::{Auth, AuthUser, Grant, Secrets, SecretsMistake};
 pub use tally::{Tally, Traffic};
 

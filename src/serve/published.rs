@@ -71,6 +71,15 @@ impl Slots {
     }
 }
 
+/// What of a module lives on from one [`Published`] to the next, so that none gives more than a limit says.
+#[derive(Clone, Debug, Default)]
+pub struct Lasting {
+    /// Connections in use.
+    pub slots: Slots,
+    /// The pace of all connections together.
+    pub bucket: Bucket,
+}
+
 /// Whom the entries of a module belong to, as clients are told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ownership {
@@ -136,6 +145,8 @@ pub struct Module {
 pub struct Published {
     /// By name, in the order of the module list.
     pub modules: Vec<Arc<Module>>,
+    /// By name, what lasts of modules that are not served any more and are still in use: they may come back.
+    pub left: BTreeMap<String, Lasting>,
     /// Text for every client, after the greeting; empty: none.
     pub motd: Vec<u8>,
     /// What connections may take.
@@ -222,14 +233,13 @@ impl Published {
         self.modules.iter().find(|module| module.name.as_str().as_bytes() == name)
     }
 
-    /// The counts of connections in use, to be carried into the next `Published`.
-    pub fn slots(&self) -> BTreeMap<String, Slots> {
-        self.modules.iter().map(|m| (m.name.as_str().to_owned(), m.slots.clone())).collect()
-    }
-
-    /// The paces of the modules, to be carried into the next `Published`, so that a reload gives nobody more than a limit.
-    pub fn buckets(&self) -> BTreeMap<String, Bucket> {
-        self.modules.iter().map(|m| (m.name.as_str().to_owned(), m.bucket.clone())).collect()
+    /// What is to be carried into the next `Published`, by the name of the module. Modules that are not served any more
+    /// last as long as somebody is inside.
+    pub fn lasting(&self) -> BTreeMap<String, Lasting> {
+        let left = self.left.iter().filter(|(_, lasting)| lasting.slots.taken() > 0);
+        let left = left.map(|(name, lasting)| (name.clone(), lasting.clone()));
+        let lasting = |m: &Module| Lasting { slots: m.slots.clone(), bucket: m.bucket.clone() };
+        left.chain(self.modules.iter().map(|m| (m.name.as_str().to_owned(), lasting(m)))).collect()
     }
 
     /// Whether a connection from there begins with a PROXY header.
