@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::listener::Shared;
 use super::older::Wanted;
 use super::published::{Current, ListingVisibility, Module, Slot};
@@ -73,9 +75,12 @@ pub(crate) async fn knock(shared: &Shared, address: IpAddr, name: &[u8]) -> Resu
         },
     };
     let module = published.module(plain.as_bytes()).ok_or_else(|| unknown("there is no such module"))?.clone();
+    let patience = published.limits.handshake;
     // From here on only the module counts: a client that waits for a name server keeps nothing else.
     drop(published);
-    if !module.hosts.admit(address, &shared.names).await {
+    // Name servers that take longer than a client may take let nobody in.
+    let admitted = timeout(patience, module.hosts.admit(address, &shared.names)).await;
+    if !admitted.unwrap_or(false) {
         return Err(match module.visibility {
             ListingVisibility::Listed => refused(
                 format!("@ERROR: access denied to {asked} from {address} ({address})"),

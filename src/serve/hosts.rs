@@ -7,6 +7,8 @@
 
 use std::net::IpAddr;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::lookup::Names;
@@ -67,17 +69,17 @@ async fn fits(list: &[HostPattern], address: IpAddr, names: &Names, unresolved: 
     if list.iter().any(in_network) {
         return true;
     }
-    for pattern in list {
-        let HostPattern::Name(name) = pattern else { continue };
-        let fits = match names.addresses(name).await {
-            Some(found) => found.contains(&address),
-            None => unresolved == Unresolved::Match,
-        };
-        if fits {
-            return true;
-        }
-    }
-    false
+    // All at once: one after the other, silent name servers would cost a client seconds for each name.
+    let asked = list.iter().filter_map(|pattern| match pattern {
+        HostPattern::Name(name) => Some(async move {
+            match names.addresses(name).await {
+                Some(found) => found.contains(&address),
+                None => unresolved == Unresolved::Match,
+            }
+        }),
+        HostPattern::Network(_) => None,
+    });
+    asked.collect::<FuturesUnordered<_>>().any(|fits| async move { fits }).await
 }
 
 /// The network of a client whose connections count together: /24 or /64.

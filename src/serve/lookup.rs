@@ -2,7 +2,7 @@
 //!
 //! One task owns what is known. A name that many clients wait for is asked for once; an answer, also "no such host",
 //! holds for a minute; a name server that says nothing within the deadline is an answer too, so that a dead one
-//! costs a client seconds and the node one thread. Deliberately absent: names of clients. Nobody is asked who an
+//! costs a client seconds, however many names there are, and the node a thread for each. Deliberately absent: names of clients. Nobody is asked who an
 //! address is.
 
 use std::collections::HashMap;
@@ -156,6 +156,7 @@ impl Owner {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use super::super::hosts::{HostPattern, HostRules};
     use super::*;
 
     /// Names whose server counts its questions and answers only for `quick`.
@@ -196,5 +197,21 @@ mod tests {
         assert_eq!((first, second, start.elapsed()), (None, None, DEADLINE));
         assert_eq!(names.addresses("dead").await, None);
         assert_eq!((asked.load(Ordering::Relaxed), start.elapsed()), (1, DEADLINE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_of_a_silent_server_cost_its_deadline_however_many_there_are() {
+        let (names, asked, _owner) = counted();
+        let dead = || (0..64).map(|number| HostPattern::Name(format!("dead{number}")));
+        let quick = || HostPattern::Name("quick".to_owned());
+        let rules = HostRules { allow: dead().chain([quick()]).collect(), deny: Vec::new() };
+        let start = Instant::now();
+        assert!(rules.admit([10, 0, 0, 1].into(), &names).await);
+        assert_eq!(start.elapsed(), Duration::ZERO, "one answer was enough");
+        assert!(!rules.admit([10, 0, 0, 2].into(), &names).await);
+        assert_eq!((asked.load(Ordering::Relaxed), start.elapsed()), (65, DEADLINE));
+        let rules = HostRules { allow: Vec::new(), deny: vec![quick(), HostPattern::Name("dead".to_owned())] };
+        assert!(!rules.admit([10, 0, 0, 2].into(), &names).await);
+        assert_eq!(start.elapsed(), 2 * DEADLINE);
     }
 }
