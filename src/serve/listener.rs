@@ -73,9 +73,9 @@ impl Doors {
     /// Opens every address, or none: an address that is taken is the operator's to solve.
     pub fn open(addresses: &[SocketAddr]) -> Result<Doors, ServeError> {
         let open = |address: &SocketAddr| {
-            // `::` takes IPv4 clients too, unless they have a door of their own.
-            let other = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-            let families = if addresses.contains(&other) { Families::Own } else { Families::Both };
+            // `::` takes IPv4 clients too, unless they have doors of their own.
+            let is_beside = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
+            let families = if addresses.iter().any(is_beside) { Families::Own } else { Families::Both };
             listen(*address, families).map_err(|source| ServeError::Listen { address: *address, source })
         };
         Ok(Doors(addresses.iter().map(open).collect::<Result<_, _>>()?))
