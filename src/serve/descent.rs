@@ -188,7 +188,7 @@ impl View<'_, '_> {
     }
 
     /// Whether the module's rules hide the name by which an entry is listed; its own path they do not.
-    fn is_hidden_by_name(&self, name: &[u8], target: usize) -> bool {
+    pub(super) fn is_hidden_by_name(&self, name: &[u8], target: usize) -> bool {
         if !self.at.has_rules() {
             return false;
         }

@@ -90,6 +90,13 @@ impl<'a> Resolver<'a> {
         self.hides(self.path(index), is)
     }
 
+    /// Whether the module's rules hide a symlink when it counts as the directory that it leads to.
+    fn is_hidden_as_directory(&self, index: usize) -> bool {
+        let is_symlink = || matches!(self.entry(index).map(|entry| entry.kind), Some(Kind::Symlink { .. }));
+        let leads_to_directory = || self.behind(index).is_ok_and(|target| self.is_directory(target));
+        self.has_rules() && is_symlink() && self.hides(self.path(index), Is::Directory) && leads_to_directory()
+    }
+
     /// The path from the module's root; empty for the root itself.
     pub(super) fn path(&self, index: usize) -> &'a [u8] {
         let path = |index: usize| self.entry(index).map_or(b"".as_slice(), |entry| path_of(&entry));
@@ -243,7 +250,8 @@ impl<'a> Matches<'a> {
         };
         let name = at.entry(child).map_or(b"".as_slice(), |entry| entry.path.name());
         let matches = self.pattern.components.get(depth).is_some_and(|part| glob_component(part, name));
-        if !matches || at.is_hidden(child) {
+        // A wildcard takes a symlink to a directory for one, whether or not the client does.
+        if !matches || at.is_hidden(child) || at.is_hidden_as_directory(child) {
             return Ok(());
         }
         self.path.push(name.to_vec());

@@ -155,6 +155,9 @@ impl View<'_, '_> {
                 return Ok(());
             }
         };
+        if self.is_hidden_by_name(&name, target) {
+            return self.missing(argument, &name, Absent::Missing);
+        }
         let scope = self.scope.clone();
         if !name.is_empty() && self.is_excluded(&scope, &name, target) {
             return Ok(());

@@ -77,6 +77,36 @@ pub(crate) const VEILED: &[Case] = &[
     pull("a module's anchored rules do not move with the argument", "-ai", "veiled/src/"),
     pull("a missing hidden argument that may be missing", "-ai --ignore-missing-args", "veiled/build veiled/doc"),
     pull("a listing of what hides, as entries", "-di", "veiled/").over(Empty),
+    pull("a symlink whose name is hidden for directories", "-ai", "veiled-links/to-dir"),
+    pull("a symlink that is hidden as the directory behind it", "-aik", "veiled-links/to-dir").ends(&[23]),
+    pull("a symlink that is hidden as the directory behind it, with whole paths", "-aikR", "veiled-links/to-dir")
+        .ends(&[23]),
+    pull("a symlink that is hidden as the directory behind it, by a wildcard", "-aik", "veiled-links/to-*"),
+    pull("a symlink to what a module hides", "-ai", "veiled-links/to-file veiled-links/dir"),
+    pull("a symlink to what a module hides, followed", "-aiL", "veiled-links/dir").differs(
+        "links-to-hidden-places",
+        &[
+            "< code 0",
+            "> code 23",
+            "> err rsync error: some files/attrs were not transferred (see previous errors) (code 23)",
+            "> err symlink has no referent: \"/dir/up\" (in veiled-links)",
+            "< out >f+++++++++ dir/up",
+            "< tree dir/up file *",
+        ],
+    ),
+    pull("a symlink to what a module hides, followed by name", "-aiL", "veiled-links/to-file").differs(
+        "links-to-hidden-places",
+        &[
+            "< code 0",
+            "> code 23",
+            "> err rsync error: some files/attrs were not transferred (see previous errors) (code 23)",
+            "> err rsync: [sender] link_stat \"to-file\" (in veiled-links) failed: No such file or directory (2)",
+            "< out >f+++++++++ to-file",
+            "< out created directory dst",
+            "< tree . directory *",
+            "< tree to-file file *",
+        ],
+    ),
 ];
 
 /// Names from a file where a module hides.

@@ -126,6 +126,13 @@ const FIXED: &[Fixed] = &[
         Some(Feature::ModuleFilters),
         "filter = [\"- *.bak\"]\ninclude = [\"keep.o\"]\nexclude = [\"*.o\", \"/build/***\", \"/src/secret/***\", \"core\", \"/build\"]\n",
     ),
+    (
+        "veiled-links",
+        "odd/follow",
+        "list = no\nexclude = /to-dir/ /file\n",
+        Some(Feature::ModuleFilters),
+        "list = false\nexclude = [\"/to-dir/\", \"/file\"]\n",
+    ),
 ];
 
 const GUARDED: &str = "auth users = alice, bob:deny mirror-*\nsecrets file = ROOT/secrets\n";
