@@ -99,7 +99,7 @@ impl Sender {
         }
     }
 
-    /// Says that the client will send nothing more.
+    /// Says that the client will send nothing more. It is heard once: a socket that has ended is readable for ever.
     pub fn end_of_input(&mut self) {
         self.ended = true;
     }
@@ -107,7 +107,7 @@ impl Sender {
     /// Whether reading helps: not while a question of this sender is unanswered, or too many requests are.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.phase.wants_input(&self.limits) && !(self.is_cramped() && self.phase.is_owed())
+        !self.ended && self.phase.wants_input(&self.limits) && !(self.is_cramped() && self.phase.is_owed())
     }
 
     /// Bytes of memory that what the client has sent takes, about: what is incomplete, and what was asked of the driver

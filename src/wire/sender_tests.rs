@@ -613,6 +613,16 @@ fn a_flood_of_requests_waits_until_some_are_answered() {
 }
 
 #[test]
+fn an_end_that_was_heard_is_not_waited_for_while_a_request_is_owed() {
+    let mut play = started(&simple(31, &["-re.f"], &[]), small_store());
+    play.sender.input(&Says::default().want(1).frames());
+    let Ok(Step::Send(_)) = play.sender.poll() else { panic!("no request") };
+    assert!(play.sender.wants_input(), "more may come");
+    play.sender.end_of_input();
+    assert!(matches!(play.sender.poll(), Ok(Step::Wait)) && !play.sender.wants_input());
+}
+
+#[test]
 fn keepalives_may_come_at_any_time_even_inside_a_reply() {
     let mut play = started(&simple(31, &["-re.f"], &[]), small_store());
     play.sender.keepalive();
