@@ -166,6 +166,7 @@ impl Connection {
                 Step::Wait => self.turn(sender).await?,
                 step => return Ok(step),
             }
+            self.settle_patience(sender);
         }
     }
 
@@ -260,7 +261,7 @@ impl Connection {
         granted: Granted,
         request: ListRequest,
     ) -> Result<Parting, ServeError> {
-        self.settle(&sender, &request, &granted.entry);
+        self.settle_pace(&request, &granted.entry);
         let stored_sums = request.agreed.whole_sum == SumKind::Xxh128;
         let listing = match self.list(&mut sender, &granted, request).await? {
             Ok(listing) => listing,
@@ -289,18 +290,25 @@ impl Connection {
         self.transfer(job, &Served { entry, stored_sums }).await
     }
 
-    /// From here on the client's own wishes count: timeout and bandwidth. Of two rates the smaller one holds.
-    fn settle(&mut self, sender: &Sender, request: &ListRequest, entry: &Entry) {
+    /// Ends the deadline of the opening when it is over; from then on the timeout in effect counts.
+    fn settle_patience(&mut self, sender: &Sender) {
         let patience = &mut self.pipe.patience;
         patience.opening = None;
         if let Some(seconds) = sender.timeout().map(u64::from) {
             patience.keepalive = Some(Duration::from_secs(seconds.div_ceil(2)));
             patience.idle = patience.idle.min(Duration::from_secs(seconds) * PATIENCE_FACTOR);
+        if patience.opening.is_none() || !sender.is_opened() {
+            return;
+        }
         }
         let wished = request.options.bwlimit.filter(|kib| *kib > 0).map(|kib| u64::from(kib) << 10);
         if let Some(rate) = wished.into_iter().chain(entry.module.bwlimit).min() {
             self.pipe.keep_pace(Bucket::default().at(Some(rate)));
         }
+    }
+
+    /// How fast its bytes may leave. Of two rates the smaller one holds.
+    fn settle_pace(&mut self, request: &ListRequest, entry: &Entry) {
         self.pipe.keep_pace(entry.module.bucket.clone());
     }
 

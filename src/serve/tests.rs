@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -223,6 +224,7 @@ impl Client {
 
 const ERROR_XFER: u8 = 1;
 const ERROR: u8 = 3;
+const IO_TIMEOUT: u8 = 33;
 const ERROR_EXIT: u8 = 86;
 const NO_SEND: u8 = 102;
 
@@ -286,6 +288,35 @@ async fn a_content_that_is_asked_for_twice_is_doubted_and_what_is_bad_is_refused
     client.message(0).await;
     assert_eq!(daemon.tally.read().files, 3);
     drop(client);
+    daemon.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_of_files_may_come_long_after_the_rules_have_and_rules_may_not() {
+    const HANDSHAKE: Duration = Duration::from_secs(5);
+    let daemon = Daemon::of(Shop::open(), ServeLimits { handshake: HANDSHAKE, ..LIMITS }, |module| {
+        module.timeout = Some(Duration::from_secs(30));
+    });
+    for rules in [true, false] {
+        let mut client = daemon.connect().await;
+        client.name("mod").await;
+        assert_eq!(client.line().await, "@RSYNCD: OK");
+        client.say(b"--server\0--sender\0-re.LsfxC\0--files-from=-\0--from0\0.\0mod/\0\0").await;
+        client.0.read_exact(&mut [0; 5]).await.expect("the setup");
+        assert_eq!(client.message(IO_TIMEOUT).await, [30, 0, 0, 0]);
+        let begun = Instant::now();
+        if !rules {
+            assert_eq!(client.0.read_u8().await.expect_err("an end").kind(), std::io::ErrorKind::UnexpectedEof);
+            assert_eq!(begun.elapsed().as_secs(), HANDSHAKE.as_secs());
+            continue;
+        }
+        client.data(&[0; 4]).await;
+        assert!(client.message(0).await.is_empty(), "it is kept alive");
+        assert_eq!(begun.elapsed().as_secs(), 15);
+        client.data(b"a\0b\0\0").await;
+        let list = client.message(0).await;
+        assert!(!list.is_empty(), "the list of what was named");
+    }
     daemon.end().await;
 }
 

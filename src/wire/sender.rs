@@ -361,11 +361,11 @@ impl Sender {
         [self.terms.timeout, client].into_iter().flatten().filter(|seconds| *seconds > 0).min()
     }
 
-    /// Whether arguments and setup are through, which is what the deadline of protocol 2.7 is for. Behind it a client may
-    /// take its time, as when it sends many names of files, as long as something comes.
+    /// Whether arguments, setup and filter rules are through, which a deadline is for (protocol 2.7, 11.1). Behind them a
+    /// client may take its time, as when it sends many names of files, as long as something comes.
     #[must_use]
     pub fn is_opened(&self) -> bool {
-        !matches!(self.phase, Phase::Start(_))
+        self.phase.is_opened()
     }
 
     /// Hands out what is to be written, in order. Shared frames of a list come as they were given.

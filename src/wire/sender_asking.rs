@@ -92,6 +92,11 @@ impl Asking {
         self.rules.bytes + self.rules.count * RULE_OVERHEAD + self.names.memory()
     }
 
+    /// Whether all rules are there.
+    pub(super) fn has_rules(&self) -> bool {
+        self.filters.is_some()
+    }
+
     pub(super) fn during(&self) -> &'static str {
         if self.filters.is_none() { "sending its filter rules" } else { "sending the names of files" }
     }

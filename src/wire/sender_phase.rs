@@ -41,6 +41,15 @@ impl Phase {
         }
     }
 
+    /// Whether the client has said all that it says without taking its time.
+    pub(super) fn is_opened(&self) -> bool {
+        match self {
+            Self::Start(_) => false,
+            Self::Asking(asking) => asking.has_rules(),
+            Self::List | Self::Transfer(_) | Self::Drain(_) | Self::Finished(_) => true,
+        }
+    }
+
     /// Bytes of memory that what the client has sent takes in this phase, about.
     pub(super) fn memory(&self) -> usize {
         match self {
