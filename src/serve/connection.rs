@@ -39,6 +39,9 @@ use crate::wire::sums::SumKind;
 /// A client that may be silent for N seconds is given up after so many times N without progress.
 const PATIENCE_FACTOR: u32 = 3;
 
+/// Longest timeout that clients take from a server, in seconds (protocol 11.3).
+const LONGEST_TOLD: u32 = 86_400;
+
 /// A client that has closed its side has gone, once it has waited so long for its list. Whoever says all at once and
 /// then only listens gets one that is ready.
 const CLOSING_COUNTS: Duration = Duration::from_secs(1);
@@ -119,8 +122,8 @@ pub(crate) async fn talk(
     let patience = Patience { opening: Some(limits.handshake), idle: limits.idle, keepalive: None };
     let bounds = Bounds { own: limits.buffer, all: limits.buffers, room: shared.room.clone() };
     let pipe = Pipe::new(stream, client, shared.tally.clone(), patience, bounds);
-    let sender = Sender::new(SenderConfig { motd, seed, limits: limits.of_sender() });
-    let lines = Lines::new(Instant::now());
+    let silence = Some(silence(limits.idle));
+    let sender = Sender::new(SenderConfig { motd, seed, limits: limits.of_sender(), silence });
     let mut connection =
         Connection { shared, limits, client, number, pipe, asked: String::new(), refused: None, lines };
     let ended = connection.converse(Box::new(sender)).await;
@@ -446,3 +449,8 @@ const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<Listing>();
 };
+/// The timeout for clients that have none, in seconds: so short that several keep-alives are due in `idle`.
+fn silence(idle: Duration) -> u32 {
+    u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).div_ceil(PATIENCE_FACTOR).clamp(1, LONGEST_TOLD)
+}
+

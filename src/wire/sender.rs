@@ -57,6 +57,7 @@ pub struct Sender {
     phase: Phase,
     session: Option<Session>,
     module: Vec<u8>,
+    silence: Option<u32>,
     terms: ModuleTerms,
     /// Bytes from before the frames that no parser has taken yet.
     raw: Vec<u8>,
@@ -79,6 +80,7 @@ impl Sender {
             phase: Phase::Start(Box::new(start)),
             session: None,
             module: Vec::new(),
+            silence: config.silence,
             terms: ModuleTerms::default(),
             raw: Vec::new(),
             stream: DataStream::default(),
@@ -354,11 +356,15 @@ impl Sender {
         }
     }
 
-    /// The timeout in effect in seconds: the smaller one of the module's and the client's (protocol 11.1).
+    /// The timeout in effect in seconds: the smaller one of the module's and the client's (protocol 11.1). Where there is
+    /// neither, that of the [configuration](SenderConfig::silence), if the client can be told of it.
     #[must_use]
     pub fn timeout(&self) -> Option<u32> {
-        let client = self.session.as_ref().and_then(|session| session.options.timeout);
-        [self.terms.timeout, client].into_iter().flatten().filter(|seconds| *seconds > 0).min()
+        let session = self.session.as_ref();
+        let client = session.and_then(|session| session.options.timeout);
+        let wished = [self.terms.timeout, client].into_iter().flatten().filter(|seconds| *seconds > 0).min();
+        let told = session.filter(|session| session.protocol >= Protocol::V31).and(self.silence);
+        wished.or(told)
     }
 
     /// Whether arguments, setup and filter rules are through, which a deadline is for (protocol 2.7, 11.1). Behind them a

@@ -60,6 +60,9 @@ pub struct SenderConfig {
     pub seed: i32,
     /// Bounds.
     pub limits: Limits,
+    /// The timeout in seconds that clients are told of when neither they nor their module have one: they send
+    /// keep-alives only once they know of one (protocol 11.1), and who is busy is told from who has gone by them alone.
+    pub silence: Option<u32>,
 }
 
 /// What the driver grants with a module.

@@ -39,7 +39,7 @@ pub(crate) fn session_on_damaged_frames(data: &[u8]) {
 fn play(client: &[u8], size: usize) {
     let limits = Limits { waiting: 64, ..Limits::default() };
     let mut driver = Driver {
-        sender: Sender::new(SenderConfig { motd: b"welcome\n".to_vec(), seed: 77, limits }),
+        sender: Sender::new(SenderConfig { motd: b"welcome\n".to_vec(), seed: 77, limits, silence: None }),
         queue: VecDeque::new(),
         ended: false,
     };
