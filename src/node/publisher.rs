@@ -206,7 +206,7 @@ impl Publisher {
     pub(super) fn doubt(&mut self, news: &[BadContent]) -> Result<(), NodeError> {
         let mut set_aside = false;
         for bad in news {
-            let reason = format!("{} ({})", bad.reason, String::from_utf8_lossy(&bad.path));
+            let reason = format!("{} ({})", bad.reason, bad.shown_path());
             match self.store.quarantine(&bad.content, &reason) {
                 Ok(verdict) => set_aside |= verdict == Verdict::SetAside,
                 Err(error) => tracing::error!(content = %bad.content.short(), %error, "set a bad content aside"),

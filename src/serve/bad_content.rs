@@ -39,10 +39,15 @@ impl BadContents {
 }
 
 impl BadContent {
+    /// The path as messages show it: nothing in it can break a line.
+    pub fn shown_path(&self) -> String {
+        shown(&self.path)
+    }
+
     /// Says it in the log, with how many of the client's finds were not said before.
     pub(crate) fn tell(&self, client: SocketAddr, suppressed: u64) {
         tracing::error!(
-            content = %self.content.short(), path = %shown(&self.path), reason = self.reason, %client, suppressed,
+            content = %self.content.short(), path = %self.shown_path(), reason = self.reason, %client, suppressed,
             "a stored content is bad: it is not served; import the tree again to mend it"
         );
     }

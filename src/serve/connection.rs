@@ -25,12 +25,12 @@ use super::list_cache::Listed;
 use super::list_order::ListOrder;
 use super::listener::Shared;
 use super::listing::{Listing, NoList};
-use super::log_limit::Lines;
+use super::log_limit::LogLimit;
 use super::pace::Bucket;
 use super::pipe::{Event, Patience, Pipe};
 use super::published::{Current, ListingVisibility, Published, ServeLimits};
 use super::room::Bounds;
-use super::sending::{Done, Job};
+use super::sending::{Done, Job, Trouble};
 use super::sent::transfer_lines;
 use crate::wire::error::WireError;
 use crate::wire::sender::{FileList, ListRequest, ModuleTerms, Sender, SenderConfig, Step};
@@ -101,8 +101,8 @@ pub(crate) struct Connection {
     /// The module that it asked for.
     asked: String,
     refused: Option<Refused>,
-    /// Lines about bad contents that this client made us write.
-    lines: Lines,
+    /// Lines that clients make us write.
+    lines: LogLimit,
 }
 
 /// Serves one client. `client` is whose connection it is, which behind a proxy is not the socket's other end.
@@ -112,6 +112,7 @@ pub(crate) async fn talk(
     client: SocketAddr,
     number: u64,
     seed: i32,
+    lines: LogLimit,
 ) -> Result<Visit, ServeError> {
     // Small answers must not wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
@@ -165,11 +166,11 @@ impl Connection {
         loop {
             let polled = sender.poll();
             self.pipe.push(sender)?;
+            self.settle_patience(sender);
             match polled.map_err(|source| ServeError::Protocol { client: self.client, source })? {
                 Step::Wait => self.turn(sender).await?,
                 step => return Ok(step),
             }
-            self.settle_patience(sender);
         }
     }
 
@@ -296,22 +297,22 @@ impl Connection {
     /// Ends the deadline of the opening when it is over; from then on the timeout in effect counts.
     fn settle_patience(&mut self, sender: &Sender) {
         let patience = &mut self.pipe.patience;
+        if patience.opening.is_none() || !sender.is_opened() {
+            return;
+        }
         patience.opening = None;
         if let Some(seconds) = sender.timeout().map(u64::from) {
             patience.keepalive = Some(Duration::from_secs(seconds.div_ceil(2)));
             patience.idle = patience.idle.min(Duration::from_secs(seconds) * PATIENCE_FACTOR);
-        if patience.opening.is_none() || !sender.is_opened() {
-            return;
-        }
-        }
-        let wished = request.options.bwlimit.filter(|kib| *kib > 0).map(|kib| u64::from(kib) << 10);
-        if let Some(rate) = wished.into_iter().chain(entry.module.bwlimit).min() {
-            self.pipe.keep_pace(Bucket::default().at(Some(rate)));
         }
     }
 
     /// How fast its bytes may leave. Of two rates the smaller one holds.
     fn settle_pace(&mut self, request: &ListRequest, entry: &Entry) {
+        let wished = request.options.bwlimit.filter(|kib| *kib > 0).map(|kib| u64::from(kib) << 10);
+        if let Some(rate) = wished.into_iter().chain(entry.module.bwlimit).min() {
+            self.pipe.keep_pace(Bucket::default().at(Some(rate)));
+        }
         self.pipe.keep_pace(entry.module.bucket.clone());
     }
 
@@ -420,13 +421,23 @@ impl Connection {
         Ok(job)
     }
 
+    /// Whether a line about this client may be written, and how many were not before.
+    fn may_log(&self) -> Option<u64> {
+        self.lines.admit(self.client.ip().to_canonical(), Instant::now(), self.limits.log_lines)
+    }
+
     fn account(&mut self, job: &mut Job, done: Done, served: &Served) {
         self.shared.tally.files(done.files);
         for bad in done.bad {
-            if let Some(suppressed) = self.lines.admit(Instant::now(), self.limits.log_lines) {
+            if let Some(suppressed) = self.may_log() {
                 bad.tell(self.client, suppressed);
             }
             self.shared.bad.report(bad);
+        }
+        for Trouble { what, reason } in done.troubles {
+            if let Some(suppressed) = self.may_log() {
+                tracing::error!(path = %what, reason, client = %self.client, suppressed, "not sent");
+            }
         }
         if let Some(log) = &self.shared.log {
             transfer_lines(self.number, self.client, job, served, done.sent).for_each(|line| log.write(line));
@@ -436,6 +447,11 @@ impl Connection {
             job.sender.fatal(CODE_PROTOCOL, &format!("index {ndx} is no regular file"));
         }
     }
+}
+
+/// The timeout for clients that have none, in seconds: so short that several keep-alives are due in `idle`.
+fn silence(idle: Duration) -> u32 {
+    u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).div_ceil(PATIENCE_FACTOR).clamp(1, LONGEST_TOLD)
 }
 
 /// What the module list shows.
@@ -449,8 +465,3 @@ const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<Listing>();
 };
-/// The timeout for clients that have none, in seconds: so short that several keep-alives are due in `idle`.
-fn silence(idle: Duration) -> u32 {
-    u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).div_ceil(PATIENCE_FACTOR).clamp(1, LONGEST_TOLD)
-}
-

@@ -152,11 +152,11 @@ impl Guests {
             return self.turn_away(stream, client, limits.per_network);
         }
         self.number += 1;
-        let (shared, number, seed) = (self.shared.clone(), self.number, self.seed());
+        let (shared, number, seed, log) = (self.shared.clone(), self.number, self.seed(), self.log.clone());
         let task = self.tasks.spawn(async move {
             let _open = shared.tally.accept();
             // The state machine of a connection is large; one allocation keeps the task small.
-            Box::pin(talk(shared.clone(), stream, client, number, seed)).await
+            Box::pin(talk(shared.clone(), stream, client, number, seed, log)).await
         });
         self.guests.insert(task.id(), Guest { client, place: Place::Taken });
         self.placed += 1;

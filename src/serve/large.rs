@@ -11,8 +11,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::sending::{Basis, Done, IO_ERROR, Job, Wanted};
+use super::sending::{Basis, Done, IO_ERROR, Job, Trouble, Wanted};
 use super::splice::End;
+use super::view::shown;
 use crate::store::Reader;
 use crate::tree::{ContentHasher, ContentId};
 use crate::wire::sender::{Attempt, Bulk, Request};
@@ -72,7 +73,7 @@ impl Job {
                 return self.refuse(&wanted.request, wanted.entry, &error.to_string(), done);
             }
             // What cannot be opened now, for want of rights or descriptors, is not bad.
-            Err(error) => return self.fail(&wanted.request, wanted.entry, &error.to_string()),
+            Err(error) => return self.fail(&wanted.request, wanted.entry, &error.to_string(), done),
         };
         let Wanted { request, entry, size, .. } = wanted;
         match file.metadata().map(|now| now.len()) {
@@ -81,7 +82,7 @@ impl Job {
                 let reason = format!("its file has {length} bytes in place of {size}");
                 return self.refuse(&request, entry, &reason, done);
             }
-            Err(error) => return self.fail(&request, entry, &error.to_string()),
+            Err(error) => return self.fail(&request, entry, &error.to_string(), done),
         }
         // It is read from its start to its end; a hint that is not taken costs nothing.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
@@ -196,8 +197,8 @@ impl Job {
     }
 
     /// The file is not sent, but nobody is to take its content for bad.
-    fn fail(&mut self, request: &Request, entry: usize, reason: &str) {
-        tracing::error!(path = %String::from_utf8_lossy(&self.path(entry)), reason, "not sent");
+    fn fail(&mut self, request: &Request, entry: usize, reason: &str, done: &mut Done) {
+        done.troubles.push(Trouble { what: shown(&self.path(entry)), reason: reason.to_owned() });
         self.no_send(request, entry);
     }
 }

@@ -28,6 +28,8 @@ mod guests;
 mod hosts;
 mod lanes;
 mod large;
+#[cfg(test)]
+mod large_tests;
 mod list_cache;
 mod list_order;
 mod listener;

@@ -59,8 +59,16 @@ pub(crate) struct Done {
     pub(crate) sent: Vec<Sent>,
     pub(crate) files: u64,
     pub(crate) bad: Vec<BadContent>,
+    pub(crate) troubles: Vec<Trouble>,
     /// The client asked for something that is no file.
     pub(crate) illegal: Option<u32>,
+}
+
+/// What could not be read now, though nobody is to take it for bad, for the log.
+pub(crate) struct Trouble {
+    /// Its path as messages show it, or what it was.
+    pub(crate) what: String,
+    pub(crate) reason: String,
 }
 
 /// Requests of one connection that wait for their answer, and the machine that writes them.
@@ -169,7 +177,7 @@ impl Job {
                 Home::Large => None,
             })
             .collect();
-        for (wanted, read) in batch.into_iter().zip(read_rows(&rows, kit)) {
+        for (wanted, read) in batch.into_iter().zip(read_rows(&rows, kit, done)) {
             let (request, entry) = (&wanted.request, wanted.entry);
             let bytes = read.map(|range| range.and_then(|range| kit.arena.get(range)));
             match (wanted.place, bytes) {
@@ -269,14 +277,14 @@ type Found = Result<Option<Range<usize>>, Failure>;
 
 /// Reads rows into the arena. Where the database is damaged each of the rest is read for itself, so that it costs what lies
 /// there and nothing beside it. Where it cannot be asked at all nobody waits for each.
-fn read_rows(rows: &[Option<Row>], kit: &mut Kit) -> Vec<Found> {
+fn read_rows(rows: &[Option<Row>], kit: &mut Kit, done: &mut Done) -> Vec<Found> {
     kit.arena.clear();
     let mut found = vec![None; rows.len()];
     let mut wanted: Vec<(usize, Row)> =
         rows.iter().enumerate().filter_map(|(at, row)| row.map(|row| (at, row))).collect();
     let mut failures = HashMap::new();
     if let Err(error) = read_into(&wanted, kit, &mut found) {
-        tracing::error!(%error, "read contents");
+        done.troubles.push(Trouble { what: "contents".to_owned(), reason: error.to_string() });
         wanted.retain(|(at, _)| found.get(*at).is_some_and(Option::is_none));
         let mut answers = true;
         for one in wanted {

@@ -3,6 +3,8 @@
 //! At a real socket, with the raw client of `tests`. What a single file decides by itself is tested there; here is what
 //! comes together in a connection. Deliberately absent: whole sessions of stock clients, which the compliance table has.
 
+use std::path::PathBuf;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use md5::{Digest, Md5};
@@ -12,7 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::tests::{Client, Daemon, LIMITS, Shop};
 use super::*;
 use crate::names::Generation;
-use crate::store::{Keep, NewContent, NewHead, Store};
+use crate::store::{Ingest, Keep, NewContent, NewHead, Store};
 use crate::tree::{ContentId, FederationId, Head, Signature, Snapshot, Word};
 
 fn guarded(rules: &[(&str, Grant)], weakest: PasswordDigest) -> Auth {
@@ -220,11 +222,30 @@ async fn a_reload_leaves_running_transfers_what_they_began_with() {
 /// Publishes a tree of one file beside what the shop has, and serves it.
 pub(super) fn publish(shop: &mut Shop, generation: u64, text: &str) {
     let id = ContentId::of(text.as_bytes());
-    let tree = format!("headwater snapshot 1\nrepository gentoo\nd 755 1 .\nf 644 1 {} {id} file\n", text.len());
+    let xxh128 = xxhash_rust::xxh3::xxh3_128(text.as_bytes()).to_le_bytes();
+    publish_file(shop, generation, &format!("{} {id} file", text.len()), |ingest| {
+        ingest.put(&[NewContent { id, xxh128, bytes: text.as_bytes() }]).expect("room");
+    });
+}
+
+/// The same with a large file of this name, as it stands in a snapshot. Where its bytes are.
+pub(super) fn publish_large(shop: &mut Shop, name: &str, bytes: &[u8]) -> PathBuf {
+    let (id, xxh128) = (ContentId::of(bytes), xxhash_rust::xxh3::xxh3_128(bytes).to_le_bytes());
+    let size = u64::try_from(bytes.len()).expect("small");
+    publish_file(shop, 1, &format!("{size} {id} {name}"), |ingest| {
+        let mut incoming = ingest.landing().create().expect("a file");
+        incoming.write(bytes).expect("room");
+        ingest.put_large(&id, &xxh128, size, incoming).expect("room");
+    });
+    let digits = id.to_string();
+    shop.dir().join("large").join(&digits[..2]).join(digits)
+}
+
+fn publish_file(shop: &mut Shop, generation: u64, file: &str, put: impl FnOnce(&mut Ingest<'_>)) {
+    let tree = format!("headwater snapshot 1\nrepository gentoo\nd 755 1 .\nf 644 1 {file}\n");
     let snapshot = Snapshot::parse(tree.as_bytes()).expect("a snapshot");
     let mut ingest = shop.store.begin(&"gentoo".parse().expect("a name")).expect("an ingest");
-    let xxh128 = xxhash_rust::xxh3::xxh3_128(text.as_bytes()).to_le_bytes();
-    ingest.put(&[NewContent { id, xxh128, bytes: text.as_bytes() }]).expect("room");
+    put(&mut ingest);
     let staged = ingest.stage(&snapshot, None).expect("whole");
     let located = staged.located().next().expect("one").clone();
     let head = Head {

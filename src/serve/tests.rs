@@ -4,6 +4,7 @@
 //! where a stock client would never go. Deliberately absent: whole sessions, which stock rsync itself judges.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,11 @@ impl Shop {
         let current = Arc::new(Current { channel, generation: Generation::FIRST, located, pin });
         let readers = Readers::open(dir.path(), 4).expect("a store");
         Shop { readers, current, store, _dir: dir }
+    }
+
+    /// Where the store is.
+    pub(super) fn dir(&self) -> &Path {
+        self._dir.path()
     }
 
     /// A module of the whole tree, without a setting.
@@ -226,7 +232,7 @@ const ERROR_XFER: u8 = 1;
 const ERROR: u8 = 3;
 const IO_TIMEOUT: u8 = 33;
 const ERROR_EXIT: u8 = 86;
-const NO_SEND: u8 = 102;
+pub(super) const NO_SEND: u8 = 102;
 
 #[tokio::test]
 async fn one_address_gets_so_many_connections_and_a_place_is_free_again_after() {
