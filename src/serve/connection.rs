@@ -129,6 +129,8 @@ pub(crate) async fn talk(
         Connection { shared, limits, client, number, pipe, asked: String::new(), refused: None, lines };
     let ended = connection.converse(Box::new(sender)).await;
     let visit = connection.refused.take().map_or(Visit::Served, Visit::Refused);
+        // Who has gone is told nothing, and waits for no turn of its own.
+        Err(error @ ServeError::Protocol { source: WireError::Ended { .. }, .. }) => Err(error),
     match ended {
         Ok(Parting::Goodbye) => connection.pipe.close().await.map(|()| visit),
         Ok(Parting::LastWord) => {

@@ -43,10 +43,14 @@ impl Default for Bucket {
 }
 
 impl Bucket {
-    /// The same one with this rate, in bytes per second; `None` for no limit.
+    /// The same one with this rate, in bytes per second; `None` for no limit. What was granted at another rate and waits
+    /// for its time is asked for again.
     #[must_use]
     pub fn at(self, rate: Option<u64>) -> Bucket {
-        self.0.rate.store(rate.unwrap_or(0), Ordering::Relaxed);
+        let rate = rate.unwrap_or(0);
+        if self.0.rate.swap(rate, Ordering::AcqRel) != rate {
+            self.0.taken.store(0, Ordering::Release);
+        }
         self
     }
 
@@ -55,25 +59,61 @@ impl Bucket {
         Some(self.0.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }
 
-    /// Takes the next grant: so many bytes, from that moment on. `None`: there is no limit.
-    fn take(&self, now: Instant) -> Option<(u64, Instant)> {
+    /// Takes the next grant, of at most `wanted` bytes. `None`: there is no limit.
+    fn take(&self, now: Instant, wanted: u64) -> Option<Grant> {
         let rate = self.rate()?;
-        let bytes = (rate / GRANTS_PER_SECOND).clamp(LEAST_GRANT, MOST_GRANT);
-        let cost = u64::try_from(u128::from(bytes) * NANOS / u128::from(rate)).unwrap_or(u64::MAX);
+        let left = (rate / GRANTS_PER_SECOND).clamp(LEAST_GRANT, MOST_GRANT).min(wanted);
         let clock = &self.0;
         let now = u64::try_from(now.saturating_duration_since(clock.base).as_nanos()).unwrap_or(u64::MAX);
-        let add = |taken: u64| Some(taken.max(now).saturating_add(cost));
+        let add = |taken: u64| Some(taken.max(now).saturating_add(time(left, rate)));
         let before = clock.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).unwrap_or_else(|taken| taken);
-        Some((bytes, clock.base + Duration::from_nanos(before.max(now))))
+        Some(Grant { left, rate, from: clock.base + Duration::from_nanos(before.max(now)) })
+    }
+
+    /// Takes back what was not used: whoever comes next gets its time.
+    fn give_back(&self, grant: &Grant) {
+        if self.rate() == Some(grant.rate) {
+            let less = |taken: u64| Some(taken.saturating_sub(time(grant.left, grant.rate)));
+            // It always gives a value.
+            let _ = self.0.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        }
     }
 }
 
-/// A connection's grant from one bucket.
+/// How long so many bytes take at a rate, in nanoseconds.
+fn time(bytes: u64, rate: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * NANOS / u128::from(rate.max(1))).unwrap_or(u64::MAX)
+}
+
+/// So many bytes, from a moment on.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    left: u64,
+    /// The rate at which it was given.
+    rate: u64,
+    from: Instant,
+}
+
+/// A connection's grant from one bucket; dropped with the connection, it leaves its rest to others.
 #[derive(Debug)]
 struct Turn {
     bucket: Bucket,
-    left: u64,
-    from: Instant,
+    grant: Option<Grant>,
+}
+
+impl Turn {
+    /// Whether the grant waits for its time and was given at a rate that holds no more.
+    fn is_out_of_date(&self, now: Instant) -> bool {
+        self.grant.is_some_and(|grant| grant.from > now && self.bucket.rate() != Some(grant.rate))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(grant) = &self.grant {
+            self.bucket.give_back(grant);
+        }
+    }
 }
 
 /// The limits that one connection keeps, at most two: its own, and that of its module.
@@ -92,7 +132,7 @@ pub(crate) enum Allowed {
 impl Pace {
     /// Keeps this limit as well, beginning with nothing granted.
     pub(crate) fn keep(&mut self, bucket: Bucket) {
-        self.0.push(Turn { bucket, left: 0, from: Instant::now() });
+        self.0.push(Turn { bucket, grant: None });
     }
 
     /// Whether a limit holds at this moment.
@@ -100,34 +140,34 @@ impl Pace {
         self.0.iter().any(|turn| turn.bucket.rate().is_some())
     }
 
-    /// How many bytes may leave now; takes grants where the last ones are spent.
-    pub(crate) fn allows(&mut self, now: Instant) -> Allowed {
+    /// How many of the `queued` bytes may leave now; takes grants where the last ones are spent.
+    pub(crate) fn allows(&mut self, now: Instant, queued: usize) -> Allowed {
+        let wanted = u64::try_from(queued).unwrap_or(u64::MAX).max(1);
         let (mut bytes, mut wait) = (usize::MAX, None);
         for turn in &mut self.0 {
-            if turn.left == 0 {
-                match turn.bucket.take(now) {
-                    Some((left, from)) => (turn.left, turn.from) = (left, from),
-                    None => continue,
-                }
+            if turn.grant.is_none() || turn.is_out_of_date(now) {
+                turn.grant = turn.bucket.take(now, wanted);
             }
-            if turn.from > now {
-                wait = wait.max(Some(turn.from));
+            let Some(grant) = turn.grant else { continue };
+            if grant.from > now {
+                wait = wait.max(Some(grant.from));
             }
-            bytes = bytes.min(usize::try_from(turn.left).unwrap_or(usize::MAX));
+            bytes = bytes.min(usize::try_from(grant.left).unwrap_or(usize::MAX));
         }
         wait.map_or(Allowed::Now(bytes), Allowed::From)
     }
 
     /// When the latest grant that is not spent begins; nothing may leave before.
     pub(crate) fn granted_from(&self) -> Option<Instant> {
-        self.0.iter().filter(|turn| turn.left > 0).map(|turn| turn.from).max()
+        self.0.iter().filter_map(|turn| turn.grant).map(|grant| grant.from).max()
     }
 
     /// Counts bytes that have left.
     pub(crate) fn spend(&mut self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         for turn in &mut self.0 {
-            turn.left = turn.left.saturating_sub(bytes);
+            let left = |grant: Grant| Grant { left: grant.left.saturating_sub(bytes), ..grant };
+            turn.grant = turn.grant.map(left).filter(|grant| grant.left > 0);
         }
     }
 }
@@ -144,7 +184,7 @@ mod tests {
             if now >= from + time {
                 break;
             }
-            match paces[at].allows(now) {
+            match paces[at].allows(now, usize::MAX) {
                 Allowed::Now(bytes) => {
                     paces[at].spend(bytes);
                     sent[at] += bytes;
@@ -195,8 +235,50 @@ mod tests {
         assert_eq!(module.rate(), None);
         let then = start + Duration::from_secs(8);
         // What was granted before is used up first.
-        let Allowed::Now(bytes) = one[0].allows(then) else { panic!("it may go on") };
+        let Allowed::Now(bytes) = one[0].allows(then, usize::MAX) else { panic!("it may go on") };
         one[0].spend(bytes);
-        assert_eq!(one[0].allows(then), Allowed::Now(usize::MAX));
+        assert_eq!(one[0].allows(then, usize::MAX), Allowed::Now(usize::MAX));
+    }
+
+    /// When a connection that comes now may send, if it has so many bytes.
+    fn next(module: &Bucket, bytes: usize, start: Instant) -> Duration {
+        match pace(&[module]).allows(start, bytes) {
+            Allowed::Now(_) => Duration::ZERO,
+            Allowed::From(then) => then - start,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_costs_what_it_sends() {
+        let (module, start) = (Bucket::default().at(Some(64 << 10)), Instant::now());
+        for _ in 0..100 {
+            let mut one = pace(&[&module]);
+            one.allows(start, 400);
+            one.spend(400);
+        }
+        assert_eq!(next(&module, 400, start).as_millis(), 610);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_go_leave_their_turns_to_others() {
+        let (module, start) = (Bucket::default().at(Some(64 << 10)), Instant::now());
+        let mut waiting: Vec<Pace> = (0..95).map(|_| pace(&[&module])).collect();
+        let turns: Vec<Allowed> = waiting.iter_mut().map(|one| one.allows(start, 9_999)).collect();
+        assert!(matches!(turns[0], Allowed::Now(_)) && matches!(turns[94], Allowed::From(_)));
+        assert!(next(&module, 400, start) > Duration::from_secs(4));
+        drop(waiting);
+        assert_eq!(next(&module, 400, start), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_rate_holds_for_who_waits_already() {
+        let (module, start) = (Bucket::default().at(Some(1 << 10)), Instant::now());
+        let mut waiting: Vec<Pace> = (0..30).map(|_| pace(&[&module])).collect();
+        let turns: Vec<Allowed> = waiting.iter_mut().map(|one| one.allows(start, 9_999)).collect();
+        assert_eq!(turns[29], Allowed::From(start + Duration::from_secs(29)));
+        let module = module.at(Some(1 << 10));
+        assert_eq!(next(&module, 1, start).as_secs(), 30, "nothing has changed");
+        assert_eq!(module.at(Some(1 << 30)).rate(), Some(1 << 30));
+        assert!(matches!(waiting[29].allows(start, 9_999), Allowed::Now(_)));
     }
 }

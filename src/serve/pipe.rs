@@ -34,6 +34,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// What happened while waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
+/// A client whose bytes wait for their time learns of another rate so late.
+const RATE_LOOK: Duration = Duration::from_secs(1);
+
     /// Bytes came and were given to the machine.
     Received,
     /// The client has closed its side.
@@ -166,7 +169,7 @@ impl Pipe {
         if self.output.is_empty() {
             return None;
         }
-        match self.pace.allows(now) {
+        match self.pace.allows(now, self.output.bytes()) {
             Allowed::Now(bytes) => Some(bytes),
             Allowed::From(_) => None,
         }
@@ -325,6 +328,8 @@ impl Pipe {
         }
         if self.patience_ends(is_to_send).is_some_and(|end| end <= now) {
             let what = if self.output.is_empty() { "sent nothing" } else { "read nothing" };
+        // The rate may be another one meanwhile.
+        let pace = pace.map(|from| from.min(now + RATE_LOOK));
             return over(what, self.patience.idle);
         }
         if self.keep_alive_due().is_some_and(|due| due <= now) {
