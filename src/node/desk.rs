@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Config, Sources};
+use super::descriptors;
 use super::error::NodeError;
 use super::jobs::{Bench, DoneJob, Job, Swept, Waiting};
 use super::publisher::{Board, Publisher};
@@ -184,6 +185,7 @@ impl Front {
         let DoneJob { publisher, look, config, swept, answer } = done;
         if let Some(config) = config {
             (self.relog)(&config.log);
+            descriptors::warn_if_few(config.limits.connections);
             self.config.send_replace(Arc::new(config));
         }
         match look {

@@ -25,6 +25,7 @@ mod copied;
 pub mod copy_error;
 pub mod demo;
 mod demo_check;
+mod descriptors;
 mod desk;
 mod diff;
 pub mod error;

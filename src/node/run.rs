@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::config::{Config, LogConfig, Sources};
+use super::descriptors;
 use super::desk::{self, Desk};
 use super::error::NodeError;
 use super::give_back::{give_back, give_back_often};
@@ -96,6 +97,8 @@ impl Node {
         let RunOrder { sources, config, relog, supervisor } = order;
         let dir = sources.dir.clone();
         let config = Arc::new(config);
+        descriptors::raise();
+        descriptors::warn_if_few(config.limits.connections);
         let (publisher, (board, published), readers) = open_store(&dir, &config).await?;
         let doors = match supervisor.sockets()? {
             Some(handed_over) => Doors::take(handed_over)?,

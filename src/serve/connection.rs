@@ -13,14 +13,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::admission::{self, Entry, Refused};
 use super::contents::Kit;
 use super::distfiles::ModuleKind;
 use super::error::ServeError;
 use super::lanes::Asked;
-use super::large::Bursts;
+use super::large::{Bursts, STARVED_PAUSE};
 use super::list_cache::Listed;
 use super::list_order::ListOrder;
 use super::listener::Shared;
@@ -30,17 +30,12 @@ use super::pace::Bucket;
 use super::pipe::{Event, Patience, Pipe};
 use super::published::{Current, ListingVisibility, Published, ServeLimits};
 use super::room::Bounds;
-use super::sending::{Done, Job, Trouble};
+use super::sending::{Done, Job};
 use super::sent::transfer_lines;
+use super::telling::Telling;
 use crate::wire::error::WireError;
 use crate::wire::sender::{FileList, ListRequest, ModuleTerms, Sender, SenderConfig, Step};
 use crate::wire::sums::SumKind;
-
-/// A client that may be silent for N seconds is given up after so many times N without progress.
-const PATIENCE_FACTOR: u32 = 3;
-
-/// Longest timeout that clients take from a server, in seconds (protocol 11.3).
-const LONGEST_TOLD: u32 = 86_400;
 
 /// A client that has closed its side has gone, once it has waited so long for its list. Whoever says all at once and
 /// then only listens gets one that is ready.
@@ -101,8 +96,7 @@ pub(crate) struct Connection {
     /// The module that it asked for.
     asked: String,
     refused: Option<Refused>,
-    /// Lines that clients make us write.
-    lines: LogLimit,
+    telling: Telling,
 }
 
 /// Serves one client. `client` is whose connection it is, which behind a proxy is not the socket's other end.
@@ -123,20 +117,20 @@ pub(crate) async fn talk(
     let patience = Patience { opening: Some(limits.handshake), idle: limits.idle, keepalive: None };
     let bounds = Bounds { own: limits.buffer, all: limits.buffers, room: shared.room.clone() };
     let pipe = Pipe::new(stream, client, shared.tally.clone(), patience, bounds);
-    let silence = Some(silence(limits.idle));
-    let sender = Sender::new(SenderConfig { motd, seed, limits: limits.of_sender(), silence });
+    let sender = Sender::new(SenderConfig { motd, seed, limits: limits.of_sender(), silence: Some(limits.silence()) });
+    let telling = Telling { client, lines, most: limits.log_lines };
     let mut connection =
-        Connection { shared, limits, client, number, pipe, asked: String::new(), refused: None, lines };
+        Connection { shared, limits, client, number, pipe, asked: String::new(), refused: None, telling };
     let ended = connection.converse(Box::new(sender)).await;
     let visit = connection.refused.take().map_or(Visit::Served, Visit::Refused);
-        // Who has gone is told nothing, and waits for no turn of its own.
-        Err(error @ ServeError::Protocol { source: WireError::Ended { .. }, .. }) => Err(error),
     match ended {
         Ok(Parting::Goodbye) => connection.pipe.close().await.map(|()| visit),
         Ok(Parting::LastWord) => {
             connection.pipe.drain().await;
             Ok(visit)
         }
+        // Who has gone is told nothing, and waits for no turn of its own.
+        Err(error @ ServeError::Protocol { source: WireError::Ended { .. }, .. }) => Err(error),
         // What the client is to be told about it is queued.
         Err(error) => {
             connection.pipe.drain().await;
@@ -303,10 +297,7 @@ impl Connection {
             return;
         }
         patience.opening = None;
-        if let Some(seconds) = sender.timeout().map(u64::from) {
-            patience.keepalive = Some(Duration::from_secs(seconds.div_ceil(2)));
-            patience.idle = patience.idle.min(Duration::from_secs(seconds) * PATIENCE_FACTOR);
-        }
+        sender.timeout().into_iter().for_each(|seconds| patience.keep(seconds));
     }
 
     /// How fast its bytes may leave. Of two rates the smaller one holds.
@@ -416,31 +407,25 @@ impl Connection {
             };
             let (back, done) = lease.run(work).await.map_err(|error| error.for_client(self.client))?;
             job = back;
+            let starved = done.starved;
             self.account(&mut job, done, served);
             self.pipe.push(&mut job.sender)?;
+            if let Some(tries) = starved {
+                self.telling.starved(tries);
+                self.pipe.meanwhile(&mut job.sender, sleep(STARVED_PAUSE)).await?;
+            }
             self.pipe.keep_alive_if_due(&mut job.sender)?;
         }
         Ok(job)
     }
 
-    /// Whether a line about this client may be written, and how many were not before.
-    fn may_log(&self) -> Option<u64> {
-        self.lines.admit(self.client.ip().to_canonical(), Instant::now(), self.limits.log_lines)
-    }
-
     fn account(&mut self, job: &mut Job, done: Done, served: &Served) {
         self.shared.tally.files(done.files);
         for bad in done.bad {
-            if let Some(suppressed) = self.may_log() {
-                bad.tell(self.client, suppressed);
-            }
+            self.telling.bad(&bad);
             self.shared.bad.report(bad);
         }
-        for Trouble { what, reason } in done.troubles {
-            if let Some(suppressed) = self.may_log() {
-                tracing::error!(path = %what, reason, client = %self.client, suppressed, "not sent");
-            }
-        }
+        done.troubles.into_iter().for_each(|trouble| self.telling.trouble(trouble));
         if let Some(log) = &self.shared.log {
             transfer_lines(self.number, self.client, job, served, done.sent).for_each(|line| log.write(line));
         }
@@ -449,11 +434,6 @@ impl Connection {
             job.sender.fatal(CODE_PROTOCOL, &format!("index {ndx} is no regular file"));
         }
     }
-}
-
-/// The timeout for clients that have none, in seconds: so short that several keep-alives are due in `idle`.
-fn silence(idle: Duration) -> u32 {
-    u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).div_ceil(PATIENCE_FACTOR).clamp(1, LONGEST_TOLD)
 }
 
 /// What the module list shows.

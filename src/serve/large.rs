@@ -10,9 +10,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::sending::{Basis, Done, IO_ERROR, Job, Trouble, Wanted};
+use super::sending::{Basis, Done, IO_ERROR, Job, Wanted};
 use super::splice::End;
+use super::telling::Trouble;
 use super::view::shown;
 use crate::store::Reader;
 use crate::tree::{ContentHasher, ContentId};
@@ -20,6 +22,11 @@ use crate::wire::sender::{Attempt, Bulk, Request};
 
 /// How much of a large file is read at a time.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// How long to wait before a large file is tried again for which there was no file descriptor.
+pub(super) const STARVED_PAUSE: Duration = Duration::from_millis(100);
+/// How often; after a minute the client hears of it.
+const TRIES: u32 = 600;
 
 /// Pieces that are hashed in one go.
 const PIECES_HASHED: u32 = 8;
@@ -72,9 +79,15 @@ impl Job {
             Err(error) if error.is_damage() => {
                 return self.refuse(&wanted.request, wanted.entry, &error.to_string(), done);
             }
+            Err(error) if error.is_starved() && self.starved < TRIES => {
+                self.starved += 1;
+                done.starved = Some(self.starved);
+                return self.requests.push_front(wanted.request);
+            }
             // What cannot be opened now, for want of rights or descriptors, is not bad.
             Err(error) => return self.fail(&wanted.request, wanted.entry, &error.to_string(), done),
         };
+        self.starved = 0;
         let Wanted { request, entry, size, .. } = wanted;
         match file.metadata().map(|now| now.len()) {
             Ok(length) if length == size => {}

@@ -56,6 +56,7 @@ mod sent;
 mod settings_tests;
 mod splice;
 mod tally;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -28,15 +28,18 @@ use crate::wire::sender::Sender;
 /// One read.
 const READ_BYTES: usize = 16 << 10;
 
+/// A client that may be silent for N seconds is given up after so many times N without progress.
+pub(crate) const PATIENCE_FACTOR: u32 = 3;
+
 /// How long a client that was told the last word may go on talking (protocol 2.12).
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// A client whose bytes wait for their time learns of another rate so late.
+const RATE_LOOK: Duration = Duration::from_secs(1);
 
 /// What happened while waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-/// A client whose bytes wait for their time learns of another rate so late.
-const RATE_LOOK: Duration = Duration::from_secs(1);
-
     /// Bytes came and were given to the machine.
     Received,
     /// The client has closed its side.
@@ -56,6 +59,14 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// A keep-alive is due after so long without a write.
     pub(crate) keepalive: Option<Duration>,
+}
+
+impl Patience {
+    /// From here on this timeout counts, too, in seconds (protocol 11.1, 11.2).
+    pub(crate) fn keep(&mut self, seconds: u32) {
+        self.keepalive = Some(Duration::from_secs(u64::from(seconds).div_ceil(2)));
+        self.idle = self.idle.min(Duration::from_secs(u64::from(seconds)) * PATIENCE_FACTOR);
+    }
 }
 
 pub(crate) struct Pipe {
@@ -317,6 +328,8 @@ impl Pipe {
     fn next_deadline(&self, now: Instant, is_to_send: bool) -> Option<Instant> {
         let opening = self.patience.opening.map(|limit| self.began + limit);
         let pace = self.pace.granted_from().filter(|from| !self.output.is_empty() && *from > now);
+        // The rate may be another one meanwhile.
+        let pace = pace.map(|from| from.min(now + RATE_LOOK));
         [self.patience_ends(is_to_send), opening, self.keep_alive_due(), pace].into_iter().flatten().min()
     }
 
@@ -328,8 +341,6 @@ impl Pipe {
         }
         if self.patience_ends(is_to_send).is_some_and(|end| end <= now) {
             let what = if self.output.is_empty() { "sent nothing" } else { "read nothing" };
-        // The rate may be another one meanwhile.
-        let pace = pace.map(|from| from.min(now + RATE_LOOK));
             return over(what, self.patience.idle);
         }
         if self.keep_alive_due().is_some_and(|due| due <= now) {

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use super::hosts::HostRules;
 use super::log_format::LogFormat;
 use super::pace::Bucket;
+use super::pipe::PATIENCE_FACTOR;
 use super::secrets::Auth;
 use crate::names::{ChannelName, Generation, ModuleName};
 use crate::store::{Located, Pin};
@@ -211,7 +212,15 @@ impl Default for ServeLimits {
     }
 }
 
+/// Longest timeout that clients take from a server, in seconds (protocol 11.3).
+const LONGEST_TOLD: u32 = 86_400;
+
 impl ServeLimits {
+    /// The timeout that clients are told of that have none, in seconds: several keep-alives are due in `idle`.
+    pub(crate) fn silence(&self) -> u32 {
+        u32::try_from(self.idle.as_secs()).unwrap_or(u32::MAX).div_ceil(PATIENCE_FACTOR).clamp(1, LONGEST_TOLD)
+    }
+
     /// The bounds of a connection's protocol machine.
     pub(crate) fn of_sender(&self) -> Limits {
         let most = Limits::default();

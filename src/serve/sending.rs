@@ -15,6 +15,7 @@ use super::large::{Bursts, Large};
 use super::listing::Index;
 use super::part::Part;
 use super::published::Current;
+use super::telling::Trouble;
 use super::view::shown;
 use crate::store::{Home, Place, Row, StoreError};
 use crate::tree::{ContentId, Entry, Kind};
@@ -60,15 +61,10 @@ pub(crate) struct Done {
     pub(crate) files: u64,
     pub(crate) bad: Vec<BadContent>,
     pub(crate) troubles: Vec<Trouble>,
+    /// There was no file descriptor left for the next file: it is so many times that it was tried.
+    pub(crate) starved: Option<u32>,
     /// The client asked for something that is no file.
     pub(crate) illegal: Option<u32>,
-}
-
-/// What could not be read now, though nobody is to take it for bad, for the log.
-pub(crate) struct Trouble {
-    /// Its path as messages show it, or what it was.
-    pub(crate) what: String,
-    pub(crate) reason: String,
 }
 
 /// Requests of one connection that wait for their answer, and the machine that writes them.
@@ -90,6 +86,8 @@ pub(crate) struct Job {
     pub(super) large: Option<Large>,
     /// The content that is being sent in parts, if there is one.
     pub(super) part: Option<Part>,
+    /// How many times the next large file was tried and there was no file descriptor left.
+    pub(super) starved: u32,
     /// Large files that were held against their id in this session.
     pub(super) checked: HashSet<usize>,
     /// Files that were blamed in this session: a client may ask for them as often as it likes.
@@ -116,7 +114,8 @@ impl Job {
     ) -> Job {
         let (requests, checked, blamed) = (VecDeque::new(), HashSet::new(), HashSet::new());
         let budget = usize::MAX;
-        Job { sender, requests, current, index, root, log, budget, bursts, large: None, part: None, checked, blamed }
+        let (large, part, starved) = (None, None, 0);
+        Job { sender, requests, current, index, root, log, budget, bursts, large, part, starved, checked, blamed }
     }
 
     /// Whether something is left to answer.

@@ -263,6 +263,13 @@ impl StoreError {
         }
     }
 
+    /// True if there was no file descriptor left, which may be otherwise in a moment.
+    pub fn is_starved(&self) -> bool {
+        use rustix::io::Errno;
+        let starved = |errno: Errno| matches!(self, Self::File { source, .. } if source.raw_os_error() == Some(errno.raw_os_error()));
+        starved(Errno::MFILE) || starved(Errno::NFILE)
+    }
+
     /// True if the disk is full, whoever noticed.
     pub fn is_full(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use headwater::tree::ContentId;
 use rusqlite::params;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use super::edition::{self, LARGE, Line, Lines, ROW, Size, same};
 use super::node::Node;
@@ -140,6 +141,31 @@ fn a_file_that_is_out_of_reach_for_a_while_is_not_taken_for_bad() {
     fs::rename(&away, &path).unwrap();
     same(&client::pull(&node), &whole, "within reach again");
     assert!(node.alarms().is_empty(), "{:?}", node.alarms());
+}
+
+#[test]
+fn a_client_waits_for_a_large_file_while_there_is_no_descriptor_for_it() {
+    let place = Place::new(Start::Published);
+    let (_, whole) = place.source(Size::Small, 1);
+    let node = Node::start(&place);
+    let process = Pid::from_raw(node.id().cast_signed());
+    let open = || -> Vec<u64> {
+        let names = fs::read_dir(format!("/proc/{}/fd", node.id())).unwrap();
+        names.map(|name| name.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+    };
+    same(&client::pull(&node), &whole, "before");
+    node.rests();
+    let open = open();
+    // There is one for the client's socket and no other.
+    let one_more = (0..).find(|descriptor| !open.contains(descriptor)).map(|free| free + 1);
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let before = prlimit(process, Resource::Nofile, Rlimit { current: one_more, maximum }).unwrap();
+    assert_eq!(before.current, maximum, "it has raised its limit");
+    let target = place.fresh();
+    let client = client::begin(node.port, &target);
+    wait::until("a large file waits", || node.said("no file descriptor is left for a large file"));
+    prlimit(process, Resource::Nofile, before).unwrap();
+    same(&client::whole(client, &target), &whole, "when there are some again");
 }
 
 /// A file that cannot be had is not deleted at a client.
