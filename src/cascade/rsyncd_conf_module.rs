@@ -65,9 +65,9 @@ pub(super) struct TakenModule {
 }
 
 impl TakenModule {
-    /// Lets nobody in, and says why.
+    /// Lets nobody in, and says why, beside any other reason.
     pub(super) fn close(&mut self, why: &str) {
-        self.keys.retain(|key| !["hosts_", "lookup", "#"].iter().any(|start| key.starts_with(start)));
+        self.keys.retain(|key| !["hosts_", "lookup"].iter().any(|start| key.starts_with(start)));
         close(&mut self.keys, why);
     }
 }

@@ -299,7 +299,7 @@ fn a_node_has_one_log_and_one_secrets_file() {
 fn a_password_opens_no_module_that_it_did_not_open() {
     let text = "[a]\npath = /a\nauth users = *\nsecrets file = /etc/a\n[b]\npath = /b\nauth users = x\nsecrets file = /etc/b\n\
         hosts allow = b.example\n[c]\npath = /c\nauth users = x\n[d]\npath = /d\nauth users = x\nsecrets file = /etc/a\n\
-        [e]\npath = /e\n";
+        [e]\npath = /e\n[f]\npath = /f\nauth users = x\nsecrets file = /etc/f\nearly exec = /bin/check\n";
     let topology = translate(text).topology;
     let check = |module: &str, expected: &str| {
         let (_, rest) = topology.split_once(&format!("channel = \"{module}/full\"\n")).unwrap();
@@ -310,7 +310,13 @@ fn a_password_opens_no_module_that_it_did_not_open() {
     check("b", &closed("its passwords are in another file than those of the modules before it"));
     check("c", &closed("it had no file of passwords, so nobody could log in"));
     check("d", r#"auth_users = ["x"]"#);
-    assert!(topology.contains("channel = \"e/full\"\n\n[[node]]"), "{topology}");
+    assert!(topology.contains("channel = \"e/full\"\n\n[[module]]"), "{topology}");
+    let (_, both) = topology.split_once("channel = \"f/full\"\n").unwrap();
+    assert_eq!(
+        (both.matches("# Closed: ").count(), both.matches("hosts_deny = [\"*\"]").count()),
+        (2, 1),
+        "{topology}"
+    );
     assert_eq!(verdict_of(text, 8).0, Verdict::Refused);
     assert_eq!(verdict_of(text, 12).0, Verdict::Refused);
 }
