@@ -4,7 +4,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::names::{Address, KeepName, NameError};
+use crate::names::{Address, ChannelName, KeepName, NameError};
 
 /// `headwater channel`.
 #[derive(Subcommand, Debug)]
@@ -21,6 +21,8 @@ pub(super) enum ChannelCommand {
     Keep(ChannelKeepArgs),
     /// Leave a kept generation to its number and age again
     Release(ChannelReleaseArgs),
+    /// Free all that a channel keeps which is not in the topology any more
+    Forget(ChannelForgetArgs),
 }
 
 /// `headwater channel list`.
@@ -130,6 +132,29 @@ pub(super) struct ChannelReleaseArgs {
     /// Which one: REPOSITORY[/CHANNEL]@GENERATION
     #[arg(value_name = "GENERATION", value_parser = numbered)]
     pub(super) address: Address,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `headwater channel forget`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A channel that is taken out of topology.toml is not served any more, and keeps
+what it had: put back, it is served again. This gives it up, with all its
+generations, also those that are kept by hand. `headwater status` names such
+channels.
+
+Examples:
+  headwater channel forget old/full --dry-run
+  headwater channel forget old/full")]
+pub(super) struct ChannelForgetArgs {
+    /// Which one: REPOSITORY/CHANNEL
+    #[arg(value_name = "CHANNEL")]
+    pub(super) channel: ChannelName,
+    /// Only say what would be freed
+    #[arg(long, short = 'n')]
+    pub(super) dry_run: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

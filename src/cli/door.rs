@@ -13,10 +13,11 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::held::Held;
+use super::output::warn;
 use crate::control::{
     ChannelDiff, ChannelLog, Client, ControlError, DiffOrder, HoldOrder, ImportOrder, ImportReport, KeepOrder,
     KeepReport, ListedChannel, LogOrder, Progress, ReloadReport, RollbackOrder, RollbackReport, ScrubOrder,
-    ScrubReport, StatusReport, SweepMode, SweepReport,
+    ScrubReport, StatusReport, SweepOrder, SweepReport,
 };
 use crate::node::local::Local;
 
@@ -76,8 +77,8 @@ async fn patiently<T>(order: impl Future<Output = T>, begun: &AtomicBool) -> T {
         return done;
     }
     if !begun.load(Ordering::Relaxed) {
-        eprintln!(
-            "waiting: the node works on another order, such as an import; Ctrl-C gives this one up, and nothing is changed"
+        warn(
+            "waiting: the node works on another order, such as an import; Ctrl-C gives this one up, and nothing is changed\n",
         );
     }
     order.await
@@ -192,7 +193,7 @@ impl Door {
     /// Frees what no kept generation needs, or says what that would be.
     pub(super) fn sweep(
         &mut self,
-        mode: SweepMode,
+        order: &SweepOrder,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> anyhow::Result<SweepReport> {
         match self {
@@ -202,9 +203,9 @@ impl Door {
                     begun.store(true, Ordering::Relaxed);
                     progress(step);
                 };
-                Ok(node.runtime.block_on(patiently(node.client.sweep(mode, progress), &begun))?)
+                Ok(node.runtime.block_on(patiently(node.client.sweep(order, progress), &begun))?)
             }
-            Door::Here(local) => Ok(local.sweep(mode, progress)?),
+            Door::Here(local) => Ok(local.sweep(order, progress)?),
         }
     }
 

@@ -70,6 +70,7 @@ fn obey(place: &Place, command: &Command) -> anyhow::Result<()> {
         Command::Channel(ChannelCommand::Rollback(args)) => rollback::rollback(place, args),
         Command::Channel(ChannelCommand::Keep(args)) => keep::keep(place, args),
         Command::Channel(ChannelCommand::Release(args)) => keep::release(place, args),
+        Command::Channel(ChannelCommand::Forget(args)) => sweep::forget(place, args),
         Command::Sweep(args) => sweep::sweep(place, args),
         Command::Export(args) => export::export(place, args),
         Command::Scrub(args) => scrub::scrub(place, args),

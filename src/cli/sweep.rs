@@ -1,12 +1,12 @@
 //! `headwater sweep`: what no kept generation needs goes, or is told.
 
-use super::args_channel::SweepArgs;
+use super::args_channel::{ChannelForgetArgs, SweepArgs};
 use super::door::Door;
 use super::json_stored;
 use super::output::{Lines, count, print, print_json, size};
 use super::progress::ImportLine;
 use super::start::Place;
-use crate::control::{Refusal, SweepMode, SweepReport};
+use crate::control::{Refusal, SweepMode, SweepOrder, SweepReport};
 use crate::fault::Fault;
 use crate::names::{ChannelName, Generation};
 
@@ -15,13 +15,25 @@ const NAMED: usize = 20;
 
 /// Sweeps, and says what went; that nothing could go is an error.
 pub(super) fn sweep(place: &Place, args: &SweepArgs) -> anyhow::Result<()> {
-    let mode = if args.dry_run { SweepMode::DryRun } else { SweepMode::Free };
+    obey(place, SweepOrder { mode: mode(args.dry_run), forget: None }, args.json)
+}
+
+/// Gives up a channel that the topology has left out, and says what went.
+pub(super) fn forget(place: &Place, args: &ChannelForgetArgs) -> anyhow::Result<()> {
+    obey(place, SweepOrder { mode: mode(args.dry_run), forget: Some(args.channel.clone()) }, args.json)
+}
+
+fn mode(dry_run: bool) -> SweepMode {
+    if dry_run { SweepMode::DryRun } else { SweepMode::Free }
+}
+
+fn obey(place: &Place, order: SweepOrder, json: bool) -> anyhow::Result<()> {
     let mut door = Door::open(&place.dir)?;
     let mut line = ImportLine::new();
-    let report = door.sweep(mode, &mut |progress| line.show(progress));
+    let report = door.sweep(&order, &mut |progress| line.show(progress));
     drop(line);
     let report = report?;
-    match args.json {
+    match json {
         true => print_json(&json_stored::sweep(&report), Lines::Many)?,
         false => print(&told(&report))?,
     }

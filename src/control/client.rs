@@ -26,7 +26,7 @@ use super::model::{
 };
 use super::model_work::{
     ChannelDiff, DiffOrder, HeldGeneration, HoldOrder, KeepOrder, KeepReport, RollbackOrder, RollbackReport,
-    ScrubOrder, ScrubReport, SweepMode, SweepReport,
+    ScrubOrder, ScrubReport, SweepOrder, SweepReport,
 };
 use super::proto as wire;
 use super::proto::operator_client::OperatorClient;
@@ -183,10 +183,10 @@ impl Client {
     /// As [`Client::status`].
     pub async fn sweep(
         &mut self,
-        mode: SweepMode,
+        order: &SweepOrder,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<SweepReport, ControlError> {
-        let answer = self.operator.sweep(Request::new(mode.into())).await;
+        let answer = self.operator.sweep(Request::new(order.into())).await;
         follow("sweep", answer, |event: wire::SweepEvent| told!(event, sweep_event, progress)).await
     }
 

@@ -9,7 +9,9 @@ use super::bounds::{
     MOST_BAD, MOST_GENERATIONS, MOST_LINES, ValueError, cut, list, number, outside, send, snapshot, text, time, word,
 };
 use super::convert_kept::{head, published};
-use super::model_work::{HeldGeneration, HoldOrder, ScrubOrder, ScrubReport, ScrubbedBad, SweepMode, SweepReport};
+use super::model_work::{
+    HeldGeneration, HoldOrder, ScrubOrder, ScrubReport, ScrubbedBad, SweepMode, SweepOrder, SweepReport,
+};
 use super::proto as wire;
 use super::proto::scrub_event::Event;
 use crate::tree::ContentId;
@@ -20,9 +22,10 @@ const MOST_DROPPED: usize = MOST_GENERATIONS;
 /// Generations that are named in one hold. More than are named can be held.
 const MOST_HELD: usize = 8 * MOST_LINES;
 
-impl From<SweepMode> for wire::SweepRequest {
-    fn from(mode: SweepMode) -> Self {
-        wire::SweepRequest { dry_run: mode == SweepMode::DryRun }
+impl From<&SweepOrder> for wire::SweepRequest {
+    fn from(order: &SweepOrder) -> Self {
+        let forget = order.forget.as_ref().map(ToString::to_string).unwrap_or_default();
+        wire::SweepRequest { dry_run: order.mode == SweepMode::DryRun, forget }
     }
 }
 
@@ -33,9 +36,15 @@ fn mode(dry_run: bool) -> SweepMode {
     }
 }
 
-impl From<wire::SweepRequest> for SweepMode {
-    fn from(request: wire::SweepRequest) -> Self {
-        mode(request.dry_run)
+impl TryFrom<wire::SweepRequest> for SweepOrder {
+    type Error = ValueError;
+
+    fn try_from(request: wire::SweepRequest) -> Result<Self, ValueError> {
+        let forget = match request.forget.as_str() {
+            "" => None,
+            name => Some(word("channel", name)?),
+        };
+        Ok(SweepOrder { mode: mode(request.dry_run), forget })
     }
 }
 
@@ -171,7 +180,10 @@ mod tests {
     #[test]
     fn a_sweep_survives_the_way_there_and_back() {
         for mode in [SweepMode::DryRun, SweepMode::Free] {
-            assert_eq!(SweepMode::from(wire::SweepRequest::from(mode)), mode);
+            for forget in [None, Some("gentoo/full".parse().unwrap())] {
+                let order = SweepOrder { mode, forget };
+                assert_eq!(SweepOrder::try_from(wire::SweepRequest::from(&order)).unwrap(), order);
+            }
             let generations = vec![("gentoo/full".parse().unwrap(), Generation::FIRST)];
             let damaged = vec![("gentoo/full".parse().unwrap(), Generation::new(2).unwrap())];
             let report = SweepReport { mode, generations, contents: 2, bytes: 3, damaged };

@@ -31,7 +31,7 @@ pub use model::{
 pub use model_work::{
     ChannelDiff, DiffOrder, DirectoryDiff, HeldGeneration, HoldOrder, KeepOrder, KeepReport, KeepWish, KeptByHand,
     KeptGeneration, LastScrub, PackageDiff, RollbackOrder, RollbackReport, ScrubOrder, ScrubReport, ScrubbedBad,
-    SweepMode, SweepReport, Unnamed,
+    SweepMode, SweepOrder, SweepReport, Unnamed,
 };
 pub use request::{Reply, Request};
 pub use server::{bind, serve};

@@ -154,6 +154,15 @@ pub enum SweepMode {
     Free,
 }
 
+/// What is to be freed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SweepOrder {
+    /// Whether it is done.
+    pub mode: SweepMode,
+    /// A channel that the topology does not have any more: it goes with all its generations.
+    pub forget: Option<ChannelName>,
+}
+
 /// What a sweep freed, or would free.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SweepReport {

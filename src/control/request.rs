@@ -10,7 +10,7 @@ use super::model::{
 };
 use super::model_work::{
     ChannelDiff, DiffOrder, HeldGeneration, HoldOrder, KeepOrder, KeepReport, RollbackOrder, RollbackReport,
-    ScrubOrder, ScrubReport, SweepMode, SweepReport,
+    ScrubOrder, ScrubReport, SweepOrder, SweepReport,
 };
 
 /// Where the node puts its answer to one call.
@@ -70,8 +70,8 @@ pub enum Request {
     },
     /// Free what no kept generation needs.
     Sweep {
-        /// Whether it is done or only foretold.
-        mode: SweepMode,
+        /// Whether it is done or only foretold, and what goes beside that.
+        order: SweepOrder,
         /// How far it is, as in an import.
         progress: mpsc::Sender<Progress>,
         /// Where the report goes.

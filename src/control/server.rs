@@ -27,7 +27,7 @@ use super::convert_state::channels_reply;
 use super::convert_stored::{held_event, scrub_events};
 use super::error::ControlError;
 use super::model::{ImportOrder, LogOrder, Progress, Refusal};
-use super::model_work::{DiffOrder, HoldOrder, KeepOrder, RollbackOrder};
+use super::model_work::{DiffOrder, HoldOrder, KeepOrder, RollbackOrder, SweepOrder};
 use super::proto as wire;
 use super::proto::operator_server::{Operator, OperatorServer};
 use super::request::{Reply, Request};
@@ -242,8 +242,8 @@ impl Operator for Desk {
     }
 
     async fn sweep(&self, request: tonic::Request<wire::SweepRequest>) -> Result<Response<Self::SweepStream>, Status> {
-        let mode = request.into_inner().into();
-        let watch = self.watch(|progress, reply| Request::Sweep { mode, progress, reply }).await?;
+        let order = SweepOrder::try_from(request.into_inner()).map_err(nonsense)?;
+        let watch = self.watch(|progress, reply| Request::Sweep { order, progress, reply }).await?;
         Ok(Response::new(watch.events(event!(SweepEvent, sweep_event))))
     }
 

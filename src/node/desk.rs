@@ -122,7 +122,7 @@ impl Front {
             Request::Import { order, progress, reply } => waiting.order(Job::Import { order, progress, reply }),
             Request::Rollback { order, progress, reply } => waiting.order(Job::Rollback { order, progress, reply }),
             Request::Keep { order, reply } => waiting.order(Job::Keep { order, reply }),
-            Request::Sweep { mode, progress, reply } => waiting.order(Job::Sweep { mode, progress, reply }),
+            Request::Sweep { order, progress, reply } => waiting.order(Job::Sweep { order, progress, reply }),
             Request::Reload { reply } => waiting.order(Job::Reload { reply }),
             Request::Scrub { order, progress, reply } => scrubs.order(order, progress, reply),
             Request::Hold { order, reply, gone } => {
@@ -255,7 +255,7 @@ mod tests {
     use super::super::jobs::look;
     use super::*;
     use crate::control::{
-        Compare, ImportOrder, ImportOutcome, ImportReport, LogOrder, ScrubOrder, StatusReport, SweepMode,
+        Compare, ImportOrder, ImportOutcome, ImportReport, LogOrder, ScrubOrder, StatusReport, SweepMode, SweepOrder,
     };
     use crate::store::{Access, Store, StoreError};
 
@@ -457,7 +457,8 @@ mod tests {
 
     /// The generations that are kept. A sweep that is due comes before the one that this orders.
     async fn kept(office: &Office) -> Vec<u64> {
-        let order = |reply| Request::Sweep { mode: SweepMode::DryRun, progress: mpsc::channel(1).0, reply };
+        let order = SweepOrder { mode: SweepMode::DryRun, forget: None };
+        let order = |reply| Request::Sweep { order, progress: mpsc::channel(1).0, reply };
         office.ask(order).await;
         let log = office.ask(|reply| Request::Log { order: LogOrder { address: None, most: None }, reply }).await;
         log.generations.iter().map(|line| line.generation.get()).collect()

@@ -76,6 +76,12 @@ pub enum NodeError {
         /// What there is.
         known: String,
     },
+    /// A channel that is not given up.
+    #[error("{channel} cannot be forgotten: topology.toml has it")]
+    InTopology {
+        /// The channel.
+        channel: ChannelName,
+    },
     /// A repository that no channel shows.
     #[error("repository {name} has no channel in the topology, so there is nothing to publish it to")]
     NoChannelOf {
@@ -188,6 +194,7 @@ impl NodeError {
             | NodeError::NoRepository { .. }
             | NodeError::NoChannel { .. }
             | NodeError::NoChannelOf { .. }
+            | NodeError::InTopology { .. }
             | NodeError::NotInTopology { .. }
             | NodeError::NotOneRepository { .. }
             | NodeError::NoStamp { .. }
@@ -226,6 +233,9 @@ impl NodeError {
             NodeError::Config(error) => error.todo().to_owned(),
             NodeError::Copy(error) => error.todo().to_owned(),
             NodeError::Topology { .. } => "correct what is named, then try again".to_owned(),
+            NodeError::InTopology { .. } => {
+                "take it out of topology.toml first, with its modules, and run `headwater reload`".to_owned()
+            }
             NodeError::NoRepository { .. } => {
                 "choose one with --repository, or add a [[repository]] to topology.toml and run `headwater reload`"
                     .to_owned()

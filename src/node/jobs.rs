@@ -19,9 +19,10 @@ use super::scrubbing::{self, Asker, Ended};
 use super::{intake, keeps, modules, rollback};
 use crate::control::{
     ImportOrder, ImportOutcome, ImportReport, KeepOrder, KeepReport, Phase, Progress, Refusal, ReloadReport, Reply,
-    RollbackOrder, RollbackReport, SweepMode, SweepReport,
+    RollbackOrder, RollbackReport, SweepMode, SweepOrder, SweepReport,
 };
 use crate::fault::Fault;
+use crate::fetch::ImportError;
 use crate::serve::{BadContent, Published};
 
 /// Orders that wait for the one that runs.
@@ -35,7 +36,7 @@ pub(super) enum Job {
     Import { order: ImportOrder, progress: mpsc::Sender<Progress>, reply: Reply<ImportReport> },
     Rollback { order: RollbackOrder, progress: mpsc::Sender<Progress>, reply: Reply<RollbackReport> },
     Keep { order: KeepOrder, reply: Reply<KeepReport> },
-    Sweep { mode: SweepMode, progress: mpsc::Sender<Progress>, reply: Reply<SweepReport> },
+    Sweep { order: SweepOrder, progress: mpsc::Sender<Progress>, reply: Reply<SweepReport> },
     Reload { reply: Reply<ReloadReport> },
     Scrubbed(Ended),
     Doubt(Vec<BadContent>),
@@ -189,10 +190,10 @@ impl Bench {
                 );
                 Ok((report, Swept::No))
             }),
-            Job::Sweep { mode, progress, reply } => self.order(reply, |publisher, config, _| {
+            Job::Sweep { order, progress, reply } => self.order(reply, |publisher, config, _| {
                 let _ = progress.try_send(Progress { phase: Phase::Sweep, done: 0, total: None, bytes: 0 });
-                let report = keeps::sweep(publisher, modules::keep(config), mode, clock::now())?;
-                if mode == SweepMode::Free {
+                let report = keeps::sweep(publisher, modules::keep(config), &order, clock::now())?;
+                if order.mode == SweepMode::Free {
                     let generations = report.generations.len();
                     tracing::info!(generations, contents = report.contents, bytes = report.bytes, "swept by order");
                 }
@@ -244,8 +245,11 @@ impl Bench {
     fn import(self, order: &ImportOrder, progress: &mpsc::Sender<Progress>, reply: Reply<ImportReport>) -> DoneJob {
         self.order(reply, |publisher, _, wanted| {
             let done = intake::import(publisher, order, &teller(progress), wanted, clock::now());
-            let report = done.inspect_err(|error| {
-                tracing::error!(repository = %order.repository, %error, "import failed; what was served before is served on");
+            let report = done.inspect_err(|error| match error {
+                NodeError::Import(ImportError::Ended { .. }) => tracing::warn!(repository = %order.repository, %error),
+                _ => {
+                    tracing::error!(repository = %order.repository, %error, "import failed; what was served before is served on");
+                }
             })?;
             tracing::info!(
                 repository = %order.repository, outcome = ?report.outcome, added = report.changes.added,

@@ -3,7 +3,8 @@
 use super::error::NodeError;
 use super::publisher::Publisher;
 use super::report;
-use crate::control::{KeepOrder, KeepReport, KeepWish, SweepMode, SweepReport};
+use crate::control::{KeepOrder, KeepReport, KeepWish, SweepMode, SweepOrder, SweepReport};
+use crate::names::ChannelName;
 use crate::store::{Keep, Swept};
 
 /// Keeps a generation, or releases it.
@@ -26,16 +27,21 @@ pub(super) fn keep(publisher: &mut Publisher, order: &KeepOrder, now: i64) -> Re
     })
 }
 
-/// Frees what no kept generation needs, or says what that would be.
+/// Frees what no kept generation needs, or says what that would be; also what a channel keeps that the topology does not have
+/// any more, if it is named: never by itself, since a slip in the topology must cost nothing.
 pub(super) fn sweep(
     publisher: &mut Publisher,
     keep: Keep,
-    mode: SweepMode,
+    order: &SweepOrder,
     now: i64,
 ) -> Result<SweepReport, NodeError> {
+    let (mode, forget) = (order.mode, order.forget.as_ref());
+    if let Some(channel) = forget {
+        may_forget(publisher, channel)?;
+    }
     let Swept { dropped, contents, bytes, damaged } = match mode {
-        SweepMode::DryRun => publisher.store.plan_sweep(keep, now)?,
-        SweepMode::Free => publisher.store.sweep(keep, now)?,
+        SweepMode::DryRun => publisher.store.plan_to_forget(keep, forget, now)?,
+        SweepMode::Free => publisher.store.sweep_and_forget(keep, forget, now)?,
     };
     let damaged = match mode {
         SweepMode::DryRun => publisher.store.kept_of(&damaged.into_iter().collect())?,
@@ -47,4 +53,21 @@ pub(super) fn sweep(
     };
     let damaged = damaged.into_iter().map(|one| (one.channel, one.generation)).collect();
     Ok(SweepReport { mode, generations: dropped, contents, bytes, damaged })
+}
+
+/// Only what the topology does not have, and the store has.
+fn may_forget(publisher: &Publisher, channel: &ChannelName) -> Result<(), NodeError> {
+    if publisher.topology.channels.iter().any(|known| known.name == *channel) {
+        return Err(NodeError::InTopology { channel: channel.clone() });
+    }
+    let strays = publisher.strays()?;
+    match strays.iter().any(|stray| stray.channel == *channel) {
+        true => Ok(()),
+        false => {
+            let names: Vec<String> = strays.iter().map(|stray| stray.channel.to_string()).collect();
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let what = format!("topology.toml has left no channel {channel} out that keeps anything");
+            Err(NodeError::NoChannel { what, known })
+        }
+    }
 }

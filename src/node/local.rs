@@ -13,7 +13,7 @@ use super::{diff, holds, intake, keeps, publisher, rollback, scrubbing};
 use crate::control::{
     ChannelDiff, ChannelLog, DiffOrder, HeldGeneration, HoldOrder, ImportOrder, ImportOutcome, ImportReport, KeepOrder,
     KeepReport, ListedChannel, LogOrder, Phase, Progress, RollbackOrder, RollbackReport, ScrubOrder, ScrubReport,
-    StatusReport, SweepMode, SweepReport,
+    StatusReport, SweepOrder, SweepReport,
 };
 use crate::names::ChannelName;
 use crate::store::Publication;
@@ -92,9 +92,9 @@ impl Local {
     }
 
     /// Frees what no kept generation needs, or says what that would be.
-    pub fn sweep(&mut self, mode: SweepMode, progress: &mut Tell<'_>) -> Result<SweepReport, NodeError> {
+    pub fn sweep(&mut self, order: &SweepOrder, progress: &mut Tell<'_>) -> Result<SweepReport, NodeError> {
         progress(Progress { phase: Phase::Sweep, done: 0, total: None, bytes: 0 });
-        keeps::sweep(&mut self.publisher, modules::keep(&self.config), mode, clock::now())
+        keeps::sweep(&mut self.publisher, modules::keep(&self.config), order, clock::now())
     }
 
     /// What is held: nothing can be swept while this command has the store.

@@ -22,7 +22,7 @@ use crate::control::LastScrub;
 use crate::identity::Identity;
 use crate::names::{ChannelName, NodeName, RepositoryName};
 use crate::serve::{BadContent, Current};
-use crate::store::{Access, Bad, Keep, Located, Publication, Store, StoreError, Verdict};
+use crate::store::{Access, Bad, Keep, Kept, Located, Publication, Store, StoreError, Verdict};
 use crate::tree::{MAX_TOPOLOGY_BYTES, Snapshot, SnapshotId};
 
 /// A channel, and what it shows.
@@ -47,6 +47,8 @@ pub(super) struct Board {
     pub(super) scrub: Option<LastScrub>,
     /// Generations whose lists of files are damaged.
     pub(super) damaged: Vec<Publication>,
+    /// What channels keep that the topology does not have: the newest of each.
+    pub(super) strays: Vec<Publication>,
 }
 
 pub(super) struct Publisher {
@@ -111,14 +113,18 @@ impl Publisher {
 
     /// The same, with what was just published and need not be read back.
     pub(super) fn refresh_with(&mut self, fresh: &[Located]) -> Result<(), NodeError> {
-        let heads = self.store.heads()?;
+        let mut heads = self.store.heads()?;
+        // One that comes back is counted on.
+        heads.extend(self.store.forgotten()?);
         let names: Vec<ChannelName> = self.topology.channels.iter().map(|channel| channel.name.clone()).collect();
         let mut shown = Vec::with_capacity(names.len());
         for channel in names {
             let head = heads.iter().find(|head| head.channel == channel).cloned();
             let newest = match &head {
-                Some(head) => self.load(head, &shown, fresh).map(|current| Some((head.clone(), current))),
-                None => Ok(None),
+                Some(head) if head.kept == Kept::Yes => {
+                    self.load(head, &shown, fresh).map(|current| Some((head.clone(), current)))
+                }
+                _ => Ok(None),
             };
             let newest = newest.or_else(|error| match error {
                 NodeError::Store(error) if error.is_damage() => {
@@ -249,7 +255,15 @@ impl Publisher {
             kept: self.store.by_hand().or_else(StoreError::or_nothing)?,
             scrub: scrubbing::last(&self.store)?,
             damaged: self.store.damaged().or_else(StoreError::or_nothing)?,
+            strays: self.strays()?,
         })
+    }
+
+    /// The newest generation of each channel that keeps some and is not in the topology.
+    pub(super) fn strays(&self) -> Result<Vec<Publication>, NodeError> {
+        let mut heads = self.store.heads().or_else(StoreError::or_nothing)?;
+        heads.retain(|head| self.topology.channels.iter().all(|channel| channel.name != head.channel));
+        Ok(heads)
     }
 }
 

@@ -91,6 +91,7 @@ fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
                 let repository = shown.channel.repository();
                 let why = match &shown.head {
                     None => "has no generation yet".to_owned(),
+                    Some(head) if head.kept == Kept::Swept => "has no generation any more".to_owned(),
                     Some(head) => format!("cannot be served, its generation {} is damaged", head.generation.get()),
                 };
                 found.push(format!("{} {why}: headwater import DIR --repository {repository}", shown.channel));
@@ -119,6 +120,10 @@ fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
             }
         }
     }
+    found.extend(board.strays.iter().take(NAMED).map(stray));
+    if board.strays.len() > NAMED {
+        found.push(format!("and {} more channels are not in topology.toml", board.strays.len() - NAMED));
+    }
     found.extend(board.damaged.iter().take(NAMED).map(damaged));
     if board.damaged.len() > NAMED {
         found.push(format!("and {} more generations are damaged", board.damaged.len() - NAMED));
@@ -135,6 +140,16 @@ fn warnings(board: &Board, space: Space, now: i64) -> Vec<String> {
         found.push(format!("only {} MiB are free for the data directory", space.free >> 20));
     }
     found
+}
+
+/// What is said of a channel that the topology has left out.
+fn stray(newest: &Publication) -> String {
+    let Publication { channel, bytes, .. } = newest;
+    let mebibytes = bytes.div_ceil(1 << 20);
+    format!(
+        "{channel} is not in topology.toml, and keeps what it had (its newest generation has {mebibytes} MiB): put it back, or \
+         give it up with `headwater channel forget {channel}`"
+    )
 }
 
 /// What is said of a generation whose list of files is damaged.

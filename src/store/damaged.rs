@@ -34,7 +34,10 @@ impl Store {
         let text: Vec<u8> = found.iter().flat_map(|id| *id.as_bytes()).collect();
         match self.set_state(KEY, &text) {
             // The sweep has done what it could; the next one finds the same.
-            Err(error) if error.is_full() => Ok(()),
+            Err(error) if error.is_full() || error.is_damage() => {
+                tracing::warn!(%error, "note which lists of files are damaged");
+                Ok(())
+            }
             noted => noted,
         }
     }

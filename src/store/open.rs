@@ -16,7 +16,7 @@ use super::layout::{Layout, Lock, Mount};
 use super::located::{Located, locate};
 use super::owner::{Owner, name_closed};
 use super::pins::Pins;
-use super::publications::{self, Publication};
+use super::publications::{self, Kept, Publication};
 use super::reader::{self, Reader};
 use super::schema::{self, Promise};
 use super::snapshots;
@@ -127,7 +127,12 @@ impl Store {
 
     /// The head of each channel, by name.
     pub fn heads(&self) -> Result<Vec<Publication>, StoreError> {
-        publications::heads(&self.db)
+        publications::heads(&self.db, Kept::Yes)
+    }
+
+    /// The last head of each channel that was given up: only its number is left.
+    pub fn forgotten(&self) -> Result<Vec<Publication>, StoreError> {
+        publications::heads(&self.db, Kept::Swept)
     }
 
     /// The generations of a channel, newest first, also those that were swept.

@@ -97,13 +97,13 @@ pub struct Publication {
 const COLUMNS: &str = "p.channel, p.generation, p.term, p.snapshot, p.time, p.head, p.source, p.entries, p.size, \
                        p.added, p.removed, p.changed, p.kept, p.rollback_of, keeps.since, keeps.name";
 
-/// The head of each channel, by name.
-pub(super) fn heads(db: &Connection) -> Result<Vec<Publication>, StoreError> {
+/// The head of each channel that keeps any generation, or of each that was given up, by name.
+pub(super) fn heads(db: &Connection, kept: Kept) -> Result<Vec<Publication>, StoreError> {
     let text = format!(
         "SELECT {COLUMNS} FROM heads JOIN publications AS p USING (channel, term, generation)
-         LEFT JOIN keeps USING (channel, term, generation) ORDER BY p.channel"
+         LEFT JOIN keeps USING (channel, term, generation) WHERE p.kept = ?1 ORDER BY p.channel"
     );
-    select(db, &text, [])
+    select(db, &text, [i64::from(kept == Kept::Yes)])
 }
 
 /// The generations of a channel, newest first.
@@ -258,9 +258,9 @@ pub(super) fn insert(db: &Connection, new: &Publication) -> Result<(), StoreErro
         .map_err(sql(attempt))
 }
 
-/// The names of all channels that ever published.
+/// The names of all channels that keep any generation.
 pub(super) fn channels(db: &Connection) -> Result<Vec<ChannelName>, StoreError> {
-    Ok(heads(db)?.into_iter().map(|head| head.channel).collect())
+    Ok(heads(db, Kept::Yes)?.into_iter().map(|head| head.channel).collect())
 }
 
 /// True if a generation that is still kept published `snapshot`.

@@ -16,7 +16,7 @@ use super::large::LargeFiles;
 use super::layout::Layout;
 use super::located::{Located, locate};
 use super::owner::Owner;
-use super::publications::{self, Publication};
+use super::publications::{self, Kept, Publication};
 use super::space::{self, Space};
 use super::{schema, snapshots};
 use crate::names::ChannelName;
@@ -105,7 +105,7 @@ impl Reader {
 
     /// The head of each channel, by name.
     pub fn heads(&self) -> Result<Vec<Publication>, StoreError> {
-        publications::heads(&self.db)
+        publications::heads(&self.db, Kept::Yes)
     }
 
     /// The generations of a channel, newest first.

@@ -83,10 +83,20 @@ impl Store {
     /// had. Reads every kept snapshot, so it takes some seconds with many generations. Fails with
     /// [`StoreError::SweepHeld`] while somebody holds everything.
     pub fn sweep(&mut self, keep: Keep, now: i64) -> Result<Swept, StoreError> {
+        self.sweep_and_forget(keep, None, now)
+    }
+
+    /// The same, and all generations of a channel go, whatever keeps them.
+    pub fn sweep_and_forget(
+        &mut self,
+        keep: Keep,
+        forget: Option<&ChannelName>,
+        now: i64,
+    ) -> Result<Swept, StoreError> {
         self.writable()?;
         let sweeping = self.pins.begin_sweep().ok_or(StoreError::SweepHeld)?;
         self.make_heads_whole()?;
-        let choice = self.drop_generations(keep, now, &sweeping)?;
+        let choice = self.drop_generations(keep, forget, now, &sweeping)?;
         let (needed, damaged) = self.needed(&choice.kept)?;
         let (contents, bytes) = if damaged.is_empty() { self.free_contents(&needed)? } else { (0, 0) };
         self.note_damaged(&damaged)?;
@@ -97,7 +107,12 @@ impl Store {
 
     /// What [`Store::sweep`] would do, without doing it. Takes as long.
     pub fn plan_sweep(&self, keep: Keep, now: i64) -> Result<Swept, StoreError> {
-        let choice = self.choose(keep, now, |unkept| self.pins.unpinned(unkept))?;
+        self.plan_to_forget(keep, None, now)
+    }
+
+    /// What [`Store::sweep_and_forget`] would do.
+    pub fn plan_to_forget(&self, keep: Keep, forget: Option<&ChannelName>, now: i64) -> Result<Swept, StoreError> {
+        let choice = self.choose(keep, forget, now, |unkept| self.pins.unpinned(unkept))?;
         let (needed, damaged) = self.needed(&choice.kept)?;
         let going = if damaged.is_empty() { self.unneeded(&needed)? } else { Vec::new() };
         Ok(Swept { dropped: choice.names(), contents: number(going.len()), bytes: sizes(&going), damaged })
@@ -125,6 +140,7 @@ impl Store {
     fn choose(
         &self,
         keep: Keep,
+        forget: Option<&ChannelName>,
         now: i64,
         free: impl FnOnce(&mut dyn Iterator<Item = SnapshotId>) -> HashSet<SnapshotId>,
     ) -> Result<Choice, StoreError> {
@@ -134,6 +150,9 @@ impl Store {
         for channel in publications::channels(&self.db)? {
             let mut generations = self.history(&channel)?;
             generations.retain(|publication| publication.kept == Kept::Yes);
+            if forget == Some(&channel) {
+                dropped.append(&mut generations);
+            }
             let times: Vec<i64> = generations.iter().map(|publication| publication.time).collect();
             for (at, (publication, stays)) in generations.into_iter().zip(keep.keeps(&times, now)).enumerate() {
                 // A damaged one cannot be served any more; the head's channel has to be mended first. What an operator
@@ -150,14 +169,21 @@ impl Store {
         let going = free(&mut all.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id)));
         kept.extend(all.iter().map(|(id, _)| *id).filter(|id| !going.contains(id)));
         // A generation whose snapshot stays for another reason (a pin, another generation) is still whole.
-        dropped.retain(|publication| going.contains(&publication.snapshot));
+        // One of a channel that is forgotten is no generation any more, for as long as somebody still reads it.
+        dropped.retain(|one| going.contains(&one.snapshot) || forget == Some(&one.channel));
         let bases = needed_texts(&all, &kept);
         Ok(Choice { dropped, going, kept, bases })
     }
 
     /// Drops generations and the snapshots that nobody needs then.
-    fn drop_generations(&mut self, keep: Keep, now: i64, sweeping: &Sweeping) -> Result<Choice, StoreError> {
-        let choice = self.choose(keep, now, |unkept| sweeping.bar(unkept))?;
+    fn drop_generations(
+        &mut self,
+        keep: Keep,
+        forget: Option<&ChannelName>,
+        now: i64,
+        sweeping: &Sweeping,
+    ) -> Result<Choice, StoreError> {
+        let choice = self.choose(keep, forget, now, |unkept| sweeping.bar(unkept))?;
         promise(&self.db, Promise::Durable)?;
         let attempt = "drop generations";
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql(attempt))?;
@@ -212,6 +238,10 @@ impl Store {
 
     /// Removes large files that no row tells of.
     fn remove_nameless(&self) -> Result<(), StoreError> {
+        let files = self.large.all()?;
+        if files.is_empty() {
+            return Ok(());
+        }
         let mut named = HashSet::new();
         contents::scan(&self.db, &mut |id, known| {
             if known.home == Home::Large {
@@ -219,7 +249,7 @@ impl Store {
             }
             Ok(())
         })?;
-        self.large.all()?.iter().filter(|id| !named.contains(*id)).try_for_each(|id| self.large.remove(id))
+        files.iter().filter(|id| !named.contains(*id)).try_for_each(|id| self.large.remove(id))
     }
 }
 

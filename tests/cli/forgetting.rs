@@ -51,10 +51,13 @@ fn what_a_channel_that_left_the_topology_keeps_is_named_and_given_up_by_name() {
             assert!(status.contains(told), "{told}:\n{status}");
         }
         place.says("channel forget old/other --dir node").expect(1).has(&["no channel old/other", "there is old/full"]);
-        place.says("channel forget old/full -n --dir node").expect(0).has(&["Would free old/full@1: 1 contents, 3.0 MiB"]);
+        place
+            .says("channel forget old/full -n --dir node")
+            .expect(0)
+            .has(&["Would free old/full@1: 1 contents, 3.0 MiB"]);
         // Put back, nothing is lost.
         say(&format!("{without}{MORE}"));
-        assert_eq!(place.json("channel list --dir node")["channels"][1]["generation"], 1);
+        assert_eq!(place.json("channel list --dir node")[1]["generation"], 1);
         say(&without);
 
         place.says("channel forget old/full --dir node").expect(0).has(&["Freed old/full@1: 1 contents, 3.0 MiB"]);

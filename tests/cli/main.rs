@@ -10,6 +10,7 @@
 mod changing;
 mod checking;
 mod copies;
+mod forgetting;
 mod keeping;
 mod making;
 mod mistakes;
