@@ -3,7 +3,8 @@
 //!
 //! A piece takes some milliseconds, so that nobody waits long for a reader and keep-alives go out in time. A content is
 //! held against its id once a session at most: it never changes, and a client may ask as often as it likes.
-//! Invariant: what a client is told is the whole file is as long as its entry says, and its sum is the stored one.
+//! Invariant: what a client is told is the whole file is as long as its entry says, and its sum is the stored one. What
+//! a client has already and takes as right (`--append`) is not read.
 //! Deliberately absent: the socket.
 
 use std::fs::File;
@@ -111,7 +112,7 @@ impl Job {
 
     fn send_large(&mut self, mut large: Large, request: Request) {
         self.sender.begin(request);
-        large.at = 0;
+        large.at = self.sender.leave_out(large.size);
         large.stage = match self.sender.bulk(large.size) {
             Some(bulk) if self.bursts == Bursts::Allowed => Stage::Bulk(bulk),
             _ => Stage::Fed,

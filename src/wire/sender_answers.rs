@@ -23,6 +23,12 @@ impl Sender {
         }
     }
 
+    /// How many bytes at the start of a file of `size` bytes are not to be fed in the reply that was begun: the client has
+    /// them, and no sum that is computed covers them (protocol 9.9). Ask before any byte is fed, or feed all.
+    pub fn leave_out(&mut self, size: u64) -> u64 {
+        self.transfer().map_or(0, |(transfer, _)| transfer.leave_out(size))
+    }
+
     /// Offers to leave the bytes of the reply that was begun, `size` of them, to the driver: nothing is to be done to them
     /// but what a [`Bulk`] says. Only before any byte was fed; `None` where they must be fed.
     #[must_use]

@@ -9,7 +9,7 @@ use super::mux::{Tag, frames_of, put_frame};
 use super::numbers::put_i32;
 use super::options::PathForm;
 use super::recorded::{Part, Said, asked, recording};
-use super::sender::{Attempt, Finish, Limits, ModuleTerms, NAMES, Sender, SenderConfig, Step};
+use super::sender::{Attempt, FileList, Finish, Limits, ModuleTerms, NAMES, Outcome, Sender, SenderConfig, Step};
 use super::sender_tests::{Answers, End, Play, Says, Store, files, list_of, no_contents, simple, small_store, started};
 use super::sums::SumKind;
 
@@ -336,6 +336,44 @@ fn in_append_mode_only_what_follows_is_sent_and_a_repeated_request_is_a_normal_o
             assert_eq!((second, *last), (&expected, SumKind::Md5.whole(&whole)), "{arguments:?}");
             assert!(matches!(&play.end, Some(End::Finished(Finish { clean: true, .. }))), "{:?}", play.end);
         }
+    }
+}
+
+/// The reply to a request for a file of which the client has the first 1,500 bytes: how many of them were not fed, and what
+/// was sent.
+fn appended(option: &str, sum: &[u8], whole: &[u8], leave_out: bool) -> (usize, Vec<u8>) {
+    let mut sender = Sender::new(SenderConfig::default());
+    sender.input(b"@RSYNCD: 31.0 md5\nmod\n");
+    assert!(matches!(sender.poll(), Ok(Step::Module(_))));
+    sender.accept(ModuleTerms::default());
+    sender.input(format!("--server\0--sender\0-te.LsfxCIvu\0{option}\0.\0mod/f\0\0").as_bytes());
+    sender.input(sum);
+    sender.input(&[4, 0, 0, 7, 0, 0, 0, 0]);
+    assert!(matches!(sender.poll(), Ok(Step::List(_))), "{option}");
+    sender.list(FileList { entries: 1, ..FileList::default() });
+    sender.input(&[&[19, 0, 0, 7, 1, 0x00, 0xa0][..], &header(3, 700, 2, 100)].concat());
+    let Ok(Step::Send(request)) = sender.poll() else { panic!("{option}: no request") };
+    assert_eq!(request.prefix(), 1_500);
+    sender.take_output().for_each(drop);
+    sender.begin(request);
+    let left_out = if leave_out { usize::try_from(sender.leave_out(2_000)).unwrap() } else { 0 };
+    sender.feed(&whole[left_out..]);
+    let stored = SumKind::Xxh128.whole(whole);
+    assert_eq!(sender.finish(stored.as_bytes().try_into().unwrap()), Outcome::Sent, "{option}");
+    (left_out, sender.take_output().flat_map(Vec::from).collect())
+}
+
+#[test]
+fn what_a_client_has_is_not_fed_where_no_computed_sum_covers_it() {
+    let whole: Vec<u8> = (0..2_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    for (option, sum, expected) in [
+        ("--append", &b"\x03md5"[..], 1_500),
+        ("--append", b"\x06xxh128", 1_500),
+        ("--append-verify", b"\x03md5", 0),
+        ("--append-verify", b"\x06xxh128", 1_500),
+    ] {
+        let (left_out, sent) = appended(option, sum, &whole, true);
+        assert_eq!((left_out, sent), (expected, appended(option, sum, &whole, false).1), "{option}");
     }
 }
 

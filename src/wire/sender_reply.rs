@@ -3,7 +3,8 @@
 //! Where the agreed sum is the stored one (xxh128), nothing is hashed: a bit that flipped on our disk is caught by the
 //! client. Any other sum is computed over the data that is sent, and xxh128 with it; if that is not the stored one,
 //! the client gets a sum that is certainly wrong, so it keeps what it has and asks again (protocol 9.4).
-//! In append mode the driver feeds the whole file too, and what the client has is left out here (protocol 9.9).
+//! In append mode what the client has is left out (protocol 9.9): by the driver, where no sum that is computed covers it,
+//! and else here. A sum of the sent bytes alone is then held against nothing, as in a stock sender.
 //! Invariant: a reply that was begun is ended, with a right or a wrong sum, whatever happens to the file meanwhile.
 //! Absent on purpose: which request is next, and what is said between two replies.
 
@@ -56,7 +57,8 @@ struct Reply {
 struct Computed {
     agreed: WholeSum,
     of: SumOf,
-    stored: WholeSum,
+    /// `None` where not all of the file is fed.
+    stored: Option<WholeSum>,
 }
 
 /// What the agreed sum covers (protocol 9.9).
@@ -98,7 +100,7 @@ impl Replies {
         let sums = (whole_sum != SumKind::Xxh128 || of == SumOf::SentBytes).then(|| Computed {
             agreed: WholeSum::new(whole_sum),
             of,
-            stored: WholeSum::new(SumKind::Xxh128),
+            stored: Some(WholeSum::new(SumKind::Xxh128)),
         });
         let matcher = if prefix > 0 { None } else { self.matcher(blocks, record.basis) };
         let (codec, level, protocol) = (self.agreed.codec, self.level, self.protocol);
@@ -119,6 +121,18 @@ impl Replies {
         Some(Matcher::new(sums, block_sum, seed, order, placement))
     }
 
+    /// How many of the file's first bytes need not be fed, and are not expected from now on: they are not sent, and no sum
+    /// that is computed here covers them.
+    pub(super) fn leave_out(&mut self) -> u64 {
+        let Some(reply) = self.open.as_mut().filter(|reply| reply.skip > 0) else { return 0 };
+        match &mut reply.sums {
+            None => {}
+            Some(Computed { of: SumOf::File, .. }) => return 0,
+            Some(sums) => sums.stored = None,
+        }
+        std::mem::take(&mut reply.skip)
+    }
+
     /// Sends the next bytes of the file.
     pub(super) fn feed(&mut self, data: &[u8], output: &mut Output) {
         let (Some(reply), Some(tokens)) = (&mut self.open, &mut self.tokens) else { return };
@@ -127,7 +141,9 @@ impl Replies {
         let sent = data.get(skipped..).unwrap_or_default();
         if let Some(sums) = &mut reply.sums {
             sums.agreed.update(if sums.of == SumOf::File { data } else { sent });
-            sums.stored.update(data);
+            if let Some(stored) = &mut sums.stored {
+                stored.update(data);
+            }
         }
         for piece in sent.chunks(PIECE) {
             let out = output.file_data();
@@ -158,10 +174,10 @@ impl Reply {
             (None, Some(stored)) => (Digest::new(stored), Outcome::Sent),
             (None, None) => (Digest::new(&[0; 16]), Outcome::Mismatch),
             (Some(sums), stored) => {
-                let found = sums.stored.finish();
+                let found = sums.stored.map(WholeSum::finish);
                 let agreed = sums.agreed.finish();
                 match stored {
-                    Some(stored) if found.as_bytes() == stored => (agreed, Outcome::Sent),
+                    Some(stored) if found.is_none_or(|found| found.as_bytes() == stored) => (agreed, Outcome::Sent),
                     _ => (agreed.wrong(), Outcome::Mismatch),
                 }
             }

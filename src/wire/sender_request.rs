@@ -89,8 +89,9 @@ impl Request {
         self.prefix == 0 && self.sums.head().count() > 0
     }
 
-    /// How many bytes from the file's start the client has and does not want again: 0 but in append mode. They are to
-    /// be fed all the same, and are left out of what is sent (protocol 9.9).
+    /// How many bytes from the file's start the client has and does not want again: 0 but in append mode. They are left
+    /// out of what is sent (protocol 9.9); whether they are to be fed all the same says
+    /// [`Sender::leave_out`](super::sender::Sender::leave_out).
     #[must_use]
     pub fn prefix(&self) -> u64 {
         self.prefix

@@ -248,6 +248,13 @@ impl Transfer {
         self.replies.feed(data, output);
     }
 
+    /// How many bytes of a file of this size need not be fed.
+    pub(super) fn leave_out(&mut self, size: u64) -> u64 {
+        let left_out = self.replies.leave_out().min(size);
+        self.file_bytes += left_out;
+        left_out
+    }
+
     /// Whether the bytes of the open reply go out as they are, unseen.
     pub(super) fn is_plain(&self) -> bool {
         self.replies.is_plain()
