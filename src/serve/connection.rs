@@ -31,9 +31,10 @@ use super::pipe::{Event, Patience, Pipe};
 use super::published::{Current, ListingVisibility, Published, ServeLimits};
 use super::room::Bounds;
 use super::sending::{Done, Job};
-use super::sent::transfer_lines;
+use super::sent::{Served, transfer_lines};
 use super::telling::Telling;
 use crate::wire::error::WireError;
+use crate::wire::options::Flag;
 use crate::wire::sender::{FileList, ListRequest, ModuleTerms, Sender, SenderConfig, Step};
 use crate::wire::sums::SumKind;
 
@@ -77,13 +78,6 @@ enum Parting {
     Goodbye,
     /// The last word is ours, and the client may still be talking.
     LastWord,
-}
-
-/// What a connection is served, and to whom.
-pub(crate) struct Served {
-    pub(crate) entry: Entry,
-    /// Whether clients check files by the sums that are stored.
-    pub(crate) stored_sums: bool,
 }
 
 pub(crate) struct Connection {
@@ -263,6 +257,7 @@ impl Connection {
     ) -> Result<Parting, ServeError> {
         self.settle_pace(&request, &granted.entry);
         let stored_sums = request.agreed.whole_sum == SumKind::Xxh128;
+        let keeps_times = request.options.has(Flag::Times);
         let listing = match self.list(&mut sender, &granted, request).await? {
             Ok(listing) => listing,
             Err(NoList { code, text }) => {
@@ -287,7 +282,7 @@ impl Connection {
         drop(listing);
         let bursts = if self.pipe.is_paced() { Bursts::Never } else { Bursts::Allowed };
         let job = Job::new(sender, current, index, entry.module.path.clone(), log, bursts);
-        self.transfer(job, &Served { entry, stored_sums }).await
+        self.transfer(job, &Served { entry, stored_sums, keeps_times }).await
     }
 
     /// Ends the deadline of the opening when it is over; from then on the timeout in effect counts.

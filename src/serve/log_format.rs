@@ -220,7 +220,7 @@ impl Field {
             'C' => line.checksum.map_or_else(String::new, hex),
             'f' | 'n' => shown(&line.path),
             'G' => self.number(u64::from(line.gid)),
-            'i' => itemized(line.item_flags),
+            'i' => itemized(line),
             'l' => self.number(line.size),
             // Only regular files are sent, and links are made by the client.
             'L' => String::new(),
@@ -292,15 +292,17 @@ fn permissions(mode: u32) -> String {
 }
 
 /// What the client says of its copy, as `--itemize-changes` writes it: `<f.st......`.
-fn itemized(flags: u16) -> String {
+fn itemized(line: &TransferLine) -> String {
     const NEW: u16 = 0x2000;
+    let flags = line.item_flags;
     if flags & NEW != 0 {
         return "<f+++++++++".to_owned();
     }
     let letters = [
         (0x02, 'c'),
         (0x04, 's'),
-        (0x08, 't'),
+        // A client that keeps no times gets the time of the transfer.
+        (0x08, if line.keeps_times { 't' } else { 'T' }),
         (0x10, 'p'),
         (0x20, 'o'),
         (0x40, 'g'),
@@ -361,6 +363,7 @@ mod tests {
             uid: 250,
             checksum: Some(*b"0123456789abcdef"),
             item_flags: 0x800c,
+            keeps_times: true,
             ..TransferLine::example()
         }
     }
@@ -383,6 +386,13 @@ mod tests {
         check("%U %G %M %B [%L] %c", "250 0 2023/11/14-22:13:20 rwSr--r-- [] 0");
         check("%i %C", "<f.st...... 66656463626139383736353433323130");
         check("100%% %%m", "100% %m");
+    }
+
+    #[test]
+    fn a_client_that_keeps_no_times_is_itemized_so() {
+        let line = TransferLine { keeps_times: false, ..line() };
+        let text = LogFormat::parse("%i").expect("a format").render(&line, 0);
+        assert!(text.ends_with(" <f.sT......"), "{text}");
     }
 
     #[test]

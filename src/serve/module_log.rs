@@ -45,6 +45,8 @@ pub struct TransferLine {
     pub checksum: Option<[u8; 16]>,
     /// What the client said of its own copy (protocol 9.1).
     pub item_flags: u16,
+    /// Whether it takes over times (`-t`).
+    pub keeps_times: bool,
     /// How the line is to look.
     pub format: Arc<LogFormat>,
 }
@@ -102,6 +104,7 @@ impl TransferLine {
             gid: 0,
             checksum: None,
             item_flags: 0x8000,
+            keeps_times: true,
             format: Arc::default(),
         }
     }

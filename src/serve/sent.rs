@@ -5,10 +5,19 @@
 
 use std::net::SocketAddr;
 
-use super::connection::Served;
+use super::admission::Entry;
 use super::module_log::TransferLine;
 use super::sending::{Job, Sent};
 use crate::tree::Kind;
+
+/// What a connection is served, and to whom.
+pub(crate) struct Served {
+    pub(crate) entry: Entry,
+    /// Whether clients check files by the sums that are stored.
+    pub(crate) stored_sums: bool,
+    /// Whether they take over times.
+    pub(crate) keeps_times: bool,
+}
 
 /// The lines of what one batch has sent.
 pub(crate) fn transfer_lines(
@@ -18,7 +27,7 @@ pub(crate) fn transfer_lines(
     served: &Served,
     sent: Vec<Sent>,
 ) -> impl Iterator<Item = TransferLine> {
-    let Served { entry: visit, stored_sums } = served;
+    let Served { entry: visit, stored_sums, keeps_times } = served;
     sent.into_iter().filter_map(move |sent| {
         let entry = job.current.located.snapshot().entry(sent.entry)?;
         let Kind::File { mode, size, .. } = entry.kind else { return None };
@@ -39,6 +48,7 @@ pub(crate) fn transfer_lines(
             gid: module.ownership.gid,
             checksum: stored_sums.then_some(sent.xxh128),
             item_flags: sent.basis.item_flags,
+            keeps_times: *keeps_times,
             format: module.log_format.clone(),
         })
     })

@@ -340,7 +340,7 @@ fn in_append_mode_only_what_follows_is_sent_and_a_repeated_request_is_a_normal_o
 }
 
 /// The reply to a request for a file of which the client has the first 1,500 bytes: how many of them were not fed, and what
-/// was sent.
+/// was sent. The log gets 16 bytes of sums: their header.
 fn appended(option: &str, sum: &[u8], whole: &[u8], leave_out: bool) -> (usize, Vec<u8>) {
     let mut sender = Sender::new(SenderConfig::default());
     sender.input(b"@RSYNCD: 31.0 md5\nmod\n");
@@ -353,7 +353,7 @@ fn appended(option: &str, sum: &[u8], whole: &[u8], leave_out: bool) -> (usize, 
     sender.list(FileList { entries: 1, ..FileList::default() });
     sender.input(&[&[19, 0, 0, 7, 1, 0x00, 0xa0][..], &header(3, 700, 2, 100)].concat());
     let Ok(Step::Send(request)) = sender.poll() else { panic!("{option}: no request") };
-    assert_eq!(request.prefix(), 1_500);
+    assert_eq!((request.prefix(), request.sum_bytes()), (1_500, 16));
     sender.take_output().for_each(drop);
     sender.begin(request);
     let left_out = if leave_out { usize::try_from(sender.leave_out(2_000)).unwrap() } else { 0 };

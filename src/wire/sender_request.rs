@@ -26,6 +26,9 @@ pub(super) const BASIS_DESTINATION: u8 = 0x80;
 /// The file in the partial directory.
 pub(super) const BASIS_PARTIAL: u8 = 0x81;
 
+/// Bytes of a header of block sums.
+const HEADER_BYTES: u64 = 16;
+
 /// Longest extra name in bytes: that of a path.
 const XNAME_MAX: usize = 4095;
 
@@ -74,7 +77,8 @@ impl Request {
     /// Bytes of the block sums that came with it, their header included.
     #[must_use]
     pub fn sum_bytes(&self) -> u64 {
-        self.sums.head().whole_length()
+        // In append mode the header alone comes.
+        if self.prefix > 0 { HEADER_BYTES } else { self.sums.head().whole_length() }
     }
 
     /// Bytes of memory that it takes until it is answered, about: block sums count twice, for what is made of them to
