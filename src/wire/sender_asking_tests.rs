@@ -1,4 +1,4 @@
-//! Tests of what a client says before and around its requests: passwords, names of files, bounds, append mode.
+//! Tests of what a client says before and around its requests: passwords, names of files, bounds, time, append mode.
 
 use std::collections::HashMap;
 
@@ -420,5 +420,33 @@ fn the_bytes_of_a_reply_are_counted_for_the_log() {
         // Index, flags, block header, token, data, end, sum.
         let file = 1 + 2 + 16 + 4 + 5 + 4 + 16;
         assert_eq!((bytes, sender.last_file_bytes()), (4 + file, u64::try_from(file).unwrap()));
+    }
+}
+
+#[test]
+fn clients_that_can_be_told_get_a_timeout_where_they_and_their_module_have_none() {
+    // Protocol, the client's, the module's, ours; in effect.
+    let rows = [
+        (31, None, None, Some(200), Some(200)),
+        (32, None, None, Some(200), Some(200)),
+        (30, None, None, Some(200), None),
+        (31, None, None, None, None),
+        (31, Some(300), None, Some(200), Some(300)),
+        (31, None, Some(400), Some(200), Some(400)),
+        (31, Some(0), Some(0), Some(200), Some(200)),
+        (30, Some(9), None, Some(200), Some(9)),
+    ];
+    for (protocol, own, module, silence, expected) in rows {
+        let mut sender = Sender::new(SenderConfig { silence, ..SenderConfig::default() });
+        sender.input(format!("@RSYNCD: {protocol}.0 md5\nvec\n").as_bytes());
+        assert!(matches!(sender.poll(), Ok(Step::Module(_))));
+        sender.accept(ModuleTerms { timeout: module });
+        let own = own.map(|seconds: u32| format!("--timeout={seconds}\0")).unwrap_or_default();
+        sender.input(format!("--server\0--sender\0-re.LsfxC\0{own}.\0vec/\0\0").as_bytes());
+        assert!(matches!(sender.poll(), Ok(Step::Wait)), "{protocol} {own}");
+        let said: Vec<u8> = sender.take_output().flat_map(Vec::from).collect();
+        let told = said.last_chunk().filter(|_| said[..said.len() - 4].ends_with(b"\x04\0\0\x28"));
+        let told = told.map(|seconds| u32::from_le_bytes(*seconds));
+        assert_eq!((sender.timeout(), told), (expected, expected.filter(|_| protocol > 30)), "{protocol} {own}");
     }
 }

@@ -623,34 +623,6 @@ fn an_end_that_was_heard_is_not_waited_for_while_a_request_is_owed() {
 }
 
 #[test]
-fn clients_that_can_be_told_get_a_timeout_where_they_and_their_module_have_none() {
-    // Protocol, the client's, the module's, ours; in effect.
-    let rows = [
-        (31, None, None, Some(200), Some(200)),
-        (32, None, None, Some(200), Some(200)),
-        (30, None, None, Some(200), None),
-        (31, None, None, None, None),
-        (31, Some(300), None, Some(200), Some(300)),
-        (31, None, Some(400), Some(200), Some(400)),
-        (31, Some(0), Some(0), Some(200), Some(200)),
-        (30, Some(9), None, Some(200), Some(9)),
-    ];
-    for (protocol, own, module, silence, expected) in rows {
-        let mut sender = Sender::new(SenderConfig { silence, ..SenderConfig::default() });
-        sender.input(format!("@RSYNCD: {protocol}.0 md5\nvec\n").as_bytes());
-        assert!(matches!(sender.poll(), Ok(Step::Module(_))));
-        sender.accept(ModuleTerms { timeout: module });
-        let own = own.map(|seconds: u32| format!("--timeout={seconds}\0")).unwrap_or_default();
-        sender.input(format!("--server\0--sender\0-re.LsfxC\0{own}.\0vec/\0\0").as_bytes());
-        assert!(matches!(sender.poll(), Ok(Step::Wait)), "{protocol} {own}");
-        let said: Vec<u8> = sender.take_output().flat_map(Vec::from).collect();
-        let told = said.last_chunk().filter(|_| said[..said.len() - 4].ends_with(b"\x04\0\0\x28"));
-        let told = told.map(|seconds| u32::from_le_bytes(*seconds));
-        assert_eq!((sender.timeout(), told), (expected, expected.filter(|_| protocol > 30)), "{protocol} {own}");
-    }
-}
-
-#[test]
 fn keepalives_may_come_at_any_time_even_inside_a_reply() {
     let mut play = started(&simple(31, &["-re.f"], &[]), small_store());
     play.sender.keepalive();

@@ -134,7 +134,8 @@ pub(crate) const CASES: &[Case] = &[
     pull("what a directory holds", "-ai", "odd/plain/"),
     pull("what a directory holds, by a dot", "-ai", "odd/plain/."),
     pull("a whole module", "-aiH", "odd/"),
-    pull("a whole module, told at length", "-avvH", "odd"),
+    pull("a whole module, told at length", "-avvH", "odd")
+        .differs("a-timeout-for-all", &["> out Setting --timeout=200 to match server", "> out done"]),
     pull("slashes and dots too many", "-ai", "odd//plain/.//sub/../sub/"),
     pull("no way up out of a module", "-ai", "odd/../../plain/sub"),
     pull("several arguments", "-ai", "odd/plain/a odd/plain/sub odd/hard/"),
@@ -263,7 +264,9 @@ pub(crate) const CASES: &[Case] = &[
     pull("nothing to do, told", "-av", "odd/mix/").over(CopyOf("odd/mix")),
     pull("an edited copy", "-ai", "odd/mix/").over(Edited).ends(&[23]),
     pull("an edited copy, told", "-av --force", "odd/mix/").over(Edited),
-    pull("an edited copy, told at length", "-avvi --force", "odd/mix/").over(Edited),
+    pull("an edited copy, told at length", "-avvi --force", "odd/mix/")
+        .over(Edited)
+        .differs("a-timeout-for-all", &["> out Setting --timeout=200 to match server", "> out done"]),
     pull("an edited copy, told about everything", "-aii --force", "odd/mix/").over(Edited),
     pull("only talk", "-ain --delete", "odd/mix/").over(Edited),
     pull("only talk about a first copy", "-avn", "odd/plain/ odd/links"),
@@ -422,7 +425,8 @@ pub(crate) const CASES: &[Case] = &[
     pull("a filter against a wildcard argument", "-ai --exclude=*.o", "odd/filter/*"),
     pull("a filter with whole paths", "-aRi --exclude=/filter/src --exclude=*.o", "odd/filter odd/plain/sub/c"),
     pull("a filter at a deep place", "-ai --exclude=/lib --exclude=build", "odd/filter/src/"),
-    pull("filters, told at length", "-avv --exclude=*.o --exclude=src/", "odd/filter/"),
+    pull("filters, told at length", "-avv --exclude=*.o --exclude=src/", "odd/filter/")
+        .differs("a-timeout-for-all", &["> out Setting --timeout=200 to match server", "> out done"]),
     pull("filters in the tree that hide themselves", "-ai --filter=:e␣.rsync-filter", "odd/filter/"),
     pull("filters in the tree for the sender only", "-ai --delete --filter=:s␣.rules", "odd/filter/")
         .over(CopyOf("odd/filter")),
@@ -466,7 +470,9 @@ pub(crate) const CASES: &[Case] = &[
         .differs("code-of-a-refusal", &["< code 1*", "> code 0", "< err *", "> out *", "> tree *"]),
     pull("all to standard error", "-ai --stderr=all", "odd/plain/ odd/nothing").ends(&[23]),
     pull("errors to the client", "-ai --stderr=client", "odd/plain/ odd/nothing").ends(&[23]),
-    pull("told more", "-ai --info=skip2,misc2,flist2 --debug=filter2", "odd/filter/").over(CopyOf("odd/filter")),
+    pull("told more", "-ai --info=skip2,misc2,flist2 --debug=filter2", "odd/filter/")
+        .over(CopyOf("odd/filter"))
+        .differs("a-timeout-for-all", &["> out Setting --timeout=200 to match server", "> out 48 files to consider"]),
     pull("a sender that is trusted", "-ai --trust-sender", "odd/plain/"),
     pull("until a time", "-ai --partial --timeout=50 --stop-after=5", "odd/plain/"),
     // ── Portage.
