@@ -12,17 +12,24 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::error::NodeError;
+use crate::serve::Readers;
 
 /// How often it is done for what clients leave: often enough that a siege does not add up, and so seldom that it costs
 /// nothing.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Gives back what clients left, again and again until the stop.
-pub(super) async fn give_back_often(stop: CancellationToken) -> Result<(), NodeError> {
+/// Gives back what clients left, again and again until the stop: connections to the store that nobody uses are closed
+/// but one, then what is free is returned.
+pub(super) async fn give_back_often(readers: Readers, stop: CancellationToken) -> Result<(), NodeError> {
     let mut due = interval(EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(due.tick()).await.is_some() {
-        let done = spawn_blocking(give_back).await;
+        let readers = readers.clone();
+        let work = move || {
+            readers.close_idle();
+            give_back();
+        };
+        let done = spawn_blocking(work).await;
         done.map_err(|error| NodeError::Loop { name: "memory", why: error.to_string() })?;
     }
     Ok(())

@@ -167,6 +167,7 @@ impl Node {
             published: serving.published.clone(),
             tally: serving.tally.clone(),
         };
+        tasks.start("memory", give_back_often(serving.readers.clone(), stop.clone()));
         let serve_stop = stop.clone();
         let until = after_drain.clone();
         tasks.start("rsync", async move {
@@ -182,7 +183,6 @@ impl Node {
         // The writer and its lock outlive all loops: no other node may sweep what a transfer still reads.
         let (keep, kept) = oneshot::channel();
         tasks.start("desk", desk::work(desk, requests, bad, desk_stop, keep));
-        tasks.start("memory", give_back_often(stop.clone()));
         tasks.start("news", news.tell(stop.clone(), until));
         let cut = CancellationToken::new();
         let mut watching = JoinSet::new();

@@ -40,6 +40,20 @@ impl Readers {
         })
     }
 
+    /// Closes the connections that nobody uses, but one: each has a cache and a buffer of some MB, and is opened again
+    /// within milliseconds. It waits for the disk.
+    pub fn close_idle(&self) {
+        let closed = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(kit) = idle.first_mut() {
+                kit.arena = Vec::new();
+            }
+            let kept = idle.len().min(1);
+            idle.split_off(kept)
+        };
+        drop(closed);
+    }
+
     /// Waits for a connection that is free, and opens it if it is new.
     pub(crate) async fn lease(&self) -> Result<Lease, ReadersError> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| ReadersError::Ending)?;
@@ -115,5 +129,32 @@ impl ReadersError {
             ReadersError::Store(source) => ServeError::Store { client, source },
             ReadersError::Ending => ServeError::Ending("a read did not finish"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Shop;
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_that_nobody_uses_are_closed_but_one() {
+        let shop = Shop::open();
+        let idle = || {
+            let kits = shop.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            kits.iter().map(|kit| kit.arena.capacity()).collect::<Vec<_>>()
+        };
+        let work = async |lease: Lease| lease.run(|kit| kit.arena.reserve_exact(1 << 20)).await.expect("it works");
+        let mut leases = Vec::new();
+        for _ in 0..3 {
+            leases.push(shop.readers.lease().await.expect("a connection"));
+        }
+        work(leases.remove(0)).await;
+        work(leases.remove(0)).await;
+        assert_eq!(idle(), [1 << 20; 2]);
+        shop.readers.close_idle();
+        assert_eq!(idle(), [0]);
+        work(leases.remove(0)).await;
+        assert_eq!(idle(), [0, 1 << 20], "who was in use is as it was");
     }
 }
