@@ -105,10 +105,13 @@ impl Args {
             return;
         }
         self.bytes = self.bytes.saturating_add(piece.len());
+        let (too_big, too_long) = (self.bytes.saturating_sub(self.bound.bytes), self.length.saturating_sub(MAX_LENGTH));
+        // What was passed first, however the bytes are cut: a string too many at its first byte, of the other two the one
+        // that is passed by more.
         self.passed = match self.bound {
-            Bound { bytes, .. } if self.bytes > bytes => Some(ArgsError::TooBig(bytes)),
-            _ if self.length > MAX_LENGTH => Some(ArgsError::TooLong),
             Bound { count, .. } if self.whole.len() >= count => Some(ArgsError::TooMany(count)),
+            Bound { bytes, .. } if too_big > 0 && too_big >= too_long => Some(ArgsError::TooBig(bytes)),
+            _ if too_long > 0 => Some(ArgsError::TooLong),
             _ => None,
         };
         match self.passed {
@@ -158,13 +161,21 @@ mod tests {
     #[test]
     fn the_limits_hold_at_their_exact_values_and_the_end_is_found_all_the_same() {
         let long = [vec![b'x'; 4_096], vec![0]].concat().repeat(256);
-        let rows: [(Vec<u8>, usize, Option<ArgsError>); 6] = [
+        let rows: [(Vec<u8>, usize, Option<ArgsError>); 9] = [
             ([vec![b'x'; MAX_LENGTH], vec![0, 0]].concat(), 1, None),
             ([vec![b'x'; MAX_LENGTH + 1], vec![0, 0]].concat(), 0, Some(ArgsError::TooLong)),
             ([b"x\0".repeat(BOUND.count), vec![0]].concat(), BOUND.count, None),
             ([b"x\0".repeat(BOUND.count), b"y\0\0".to_vec()].concat(), BOUND.count, Some(ArgsError::TooMany(16_000))),
             ([&long[..], b"\0"].concat(), 256, None),
             ([&long[..], b"y\0z\0\0"].concat(), 256, Some(ArgsError::TooBig(1 << 20))),
+            // Two bounds in one string.
+            (
+                [b"x\0".repeat(BOUND.count), long.clone(), vec![0]].concat(),
+                BOUND.count,
+                Some(ArgsError::TooMany(16_000)),
+            ),
+            ([&long[4_097..], &[b'x'; 9_000], b"\0\0"].concat(), 255, Some(ArgsError::TooBig(1 << 20))),
+            ([&long[2 * 4_097..], &[b'x'; 9_000], b"\0\0"].concat(), 254, Some(ArgsError::TooLong)),
         ];
         for (bytes, count, passed) in rows {
             for step in [1, 777, bytes.len()] {

@@ -20,7 +20,19 @@ use seeds::seeds;
 const TRIES: u32 = 1_000;
 
 /// What broke a law once.
-const FOUND: &[(&str, &[u8])] = &[];
+const FOUND: &[(&str, &[u8])] = &[("rsync_args", &MANY_AND_BIG)];
+
+/// A row with a string too many that has more bytes than all may have.
+const MANY_AND_BIG: [u8; 2_102] = {
+    let mut row = [b'x'; 2_102];
+    let mut at = 0;
+    while at < 50 {
+        row[2 * at + 1] = 0;
+        at += 1;
+    }
+    (row[2_100], row[2_101]) = (0, 0);
+    row
+};
 
 /// How a seed is damaged: cut, some bytes changed, noise behind it. Half of it stays text, since most of what is read is text.
 fn damage() -> impl Strategy<Value = (Index, Index, Vec<(Index, u8)>, Vec<u8>)> {
