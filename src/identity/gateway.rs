@@ -15,7 +15,8 @@ use super::keys::{AdminKey, GatewayKey};
 use crate::names::NodeName;
 use crate::tree::{Document, FederationId, Head, PublicKey, Reason, Term, Word};
 
-const DIRECTORY: &str = "identity";
+/// Where an identity lies in the data directory.
+pub const DIRECTORY: &str = "identity";
 const UNFINISHED: &str = ".identity.new";
 const GATEWAY_KEY: &str = "gateway.key";
 const ADMIN_PUBLIC: &str = "admin.pub";

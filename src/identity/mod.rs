@@ -13,5 +13,5 @@ mod keys;
 
 pub use chain::{verify_document, verify_head, verify_term};
 pub use error::{ChainError, IdentityError};
-pub use gateway::Identity;
+pub use gateway::{DIRECTORY, Identity};
 pub use keys::{AdminKey, GatewayKey};

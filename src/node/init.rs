@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use super::config::{Addresses, FILE};
 use super::config_text::{TOPOLOGY_FILE, headwater_toml, topology_toml};
 use super::error::{NodeError, file};
-use crate::identity::Identity;
+use super::whose::give_away;
+use crate::identity::{DIRECTORY, Identity};
 use crate::names::{FederationName, NodeName};
 use crate::store::{Access, Store};
 use crate::tree::FederationId;
@@ -63,8 +64,12 @@ pub fn init(order: &InitOrder) -> Result<InitReport, NodeError> {
     let store = Store::open(&order.dir, Access::Create)?;
     let identity = Identity::create(&order.dir, &order.admin_key, &order.node, order.now)?;
     write_new(&topology, &topology_toml(&order.federation, &order.node))?;
+    for made in [order.dir.join(DIRECTORY), topology] {
+        give_away(&made, &order.dir)?;
+    }
     // Last: a directory without it is no node, so an init that was cut can be told from a whole one.
     write_new(&config, &headwater_toml(&order.node, order.listen_rsync.as_ref()))?;
+    give_away(&config, &order.dir)?;
     drop(store);
     Ok(InitReport { federation: identity.federation(), warnings: warnings(order) })
 }

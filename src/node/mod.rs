@@ -55,4 +55,5 @@ pub mod supervisor;
 mod tasks;
 mod transfer_log;
 pub mod watch;
+mod whose;
 pub mod words;

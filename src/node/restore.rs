@@ -9,11 +9,11 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Gid, Uid, flock, syncfs};
+use rustix::fs::{FlockOperation, flock, syncfs};
 use rustix::io::Errno;
 
 use super::backup::{BACKUP, DATABASE, large_name, make, remove_if_there};
@@ -26,6 +26,7 @@ use super::manifest::{Listed, MARK, Manifest};
 use super::plain::remove_tree;
 use super::scrub::scrub;
 use super::watch::Watch;
+use super::whose::give_away_all;
 use crate::control::{Progress, ScrubOrder};
 use crate::identity::{Identity, verify_head};
 use crate::names::{ChannelName, Generation};
@@ -71,7 +72,7 @@ pub fn restore(from: &Path, into: &Path, now: i64, watch: &mut Watch<'_>) -> Res
     work.files(&manifest, watch)?;
     work.large(watch)?;
     // What runs as the super-user writes files that the node may not read; the directory says whom they are for.
-    give_away(into)?;
+    give_away_all(into)?;
     let open = File::open(into).map_err(file("open", into))?;
     syncfs(&open).map_err(|error| file("sync", into)(error.into()))?;
     let store = work.check(lock, now, watch)?;
@@ -253,33 +254,11 @@ impl Work {
         for listed in manifest.files.iter().filter(|listed| listed.path == FILE) {
             let (path, named) = (self.into.join(UNNAMED), self.into.join(FILE));
             self.one(listed, &path, watch)?;
-            give_away(&self.into)?;
+            give_away_all(&self.into)?;
             File::open(&path).and_then(|open| open.sync_all()).map_err(file("sync", &path))?;
             fs::rename(&path, &named).map_err(file("rename to", &named))?;
             sync(&self.into)?;
         }
         Ok(())
     }
-}
-
-/// Where the super-user restores for a node that is somebody else's, everything becomes that one's.
-fn give_away(into: &Path) -> Result<(), NodeError> {
-    let owner = fs::metadata(into).map_err(file("look at", into))?;
-    if !rustix::process::geteuid().is_root() || owner.uid() == 0 {
-        return Ok(());
-    }
-    let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
-    let mut open = vec![into.to_owned()];
-    while let Some(directory) = open.pop() {
-        for item in fs::read_dir(&directory).map_err(file("list", &directory))? {
-            let item = item.map_err(file("list", &directory))?;
-            let path = item.path();
-            rustix::fs::chown(&path, Some(user), Some(group))
-                .map_err(|error| file("give away", &path)(error.into()))?;
-            if item.file_type().is_ok_and(|sort| sort.is_dir()) {
-                open.push(path);
-            }
-        }
-    }
-    Ok(())
 }

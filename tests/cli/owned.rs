@@ -70,6 +70,27 @@ fn what_root_makes_in_the_directory_of_another_user_is_that_users() {
 }
 
 #[test]
+fn a_node_that_root_makes_in_the_directory_of_another_user_is_that_users_but_for_the_admin_key() {
+    let place = Place::new();
+    if !is_of_super_user(&place) {
+        return;
+    }
+    fs::create_dir(place.at("node")).unwrap();
+    chown(place.at("node"), Some(USER), Some(USER)).unwrap();
+    place.ok("init --dir node --admin-key node/admin.key");
+    let mut seen = Vec::new();
+    for path in everything(&place.at("node")) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let owner = if name == "admin.key" { 0 } else { USER };
+        assert_eq!(fs::metadata(&path).unwrap().uid(), owner, "{name}");
+        seen.push(name);
+    }
+    for name in ["gateway.key", "term", "topology.toml", "headwater.toml", "headwater.db", "admin.key"] {
+        assert!(seen.iter().any(|seen| seen == name), "{name}");
+    }
+}
+
+#[test]
 fn a_directory_of_large_contents_that_cannot_be_entered_is_named_at_the_start() {
     let place = Place::with_node();
     if !is_of_super_user(&place) {
