@@ -78,7 +78,17 @@ pub(super) struct Waiting {
     orders: VecDeque<Job>,
     scrubbed: Vec<Ended>,
     doubts: Vec<BadContent>,
+    turn: Turn,
     tidy: bool,
+}
+
+/// Whose turn it is where both wait. An import that is ordered when a client has just met bad contents should find them set
+/// aside, and clients that ask for many must not keep operators waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Turn {
+    #[default]
+    Doubts,
+    Orders,
 }
 
 impl Waiting {
@@ -123,14 +133,19 @@ impl Waiting {
         if let Some(ended) = self.scrubbed.pop() {
             return Some(Job::Scrubbed(ended));
         }
-        while let Some(job) = self.orders.pop_front() {
-            if !job.is_forsaken() {
-                return Some(job);
+        self.orders.retain(|job| {
+            let is_forsaken = job.is_forsaken();
+            if is_forsaken {
+                tracing::info!("an order was not begun: who gave it has gone");
             }
-            tracing::info!("an order was not begun: who gave it has gone");
+            !is_forsaken
+        });
+        if self.doubts.is_empty() || (self.turn == Turn::Orders && !self.orders.is_empty()) {
+            self.turn = Turn::Doubts;
+            return self.orders.pop_front();
         }
-        let doubts = std::mem::take(&mut self.doubts);
-        (!doubts.is_empty()).then_some(Job::Doubt(doubts))
+        self.turn = Turn::Orders;
+        Some(Job::Doubt(std::mem::take(&mut self.doubts)))
     }
 }
 
@@ -333,5 +348,43 @@ impl Bench {
 fn teller(progress: &mpsc::Sender<Progress>) -> impl Fn(Progress) + Sync {
     |seen| {
         let _ = progress.try_send(seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::ContentId;
+
+    #[test]
+    fn doubts_and_orders_take_turns_and_what_nobody_waits_for_is_not_begun() {
+        let mut waiting = Waiting::default();
+        let news = |path: &str| BadContent {
+            content: ContentId::of(path.as_bytes()),
+            path: path.as_bytes().to_vec(),
+            reason: "a test".to_owned(),
+        };
+        let mut replies = Vec::new();
+        for _ in 0..3 {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            waiting.order(Job::Reload { reply });
+            replies.push(answer);
+        }
+        drop(replies.remove(1));
+        let mut taken = Vec::new();
+        waiting.doubt(news("a"));
+        while let Some(job) = waiting.next() {
+            taken.push(match job {
+                Job::Doubt(news) => format!("{} doubts", news.len()),
+                Job::Reload { .. } => "reload".to_owned(),
+                _ => "another".to_owned(),
+            });
+            // A client goes on and on.
+            if taken.len() < 4 {
+                waiting.doubt(news("b"));
+                waiting.doubt(news("c"));
+            }
+        }
+        assert_eq!(taken, ["1 doubts", "reload", "4 doubts", "reload", "2 doubts"]);
     }
 }
