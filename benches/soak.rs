@@ -172,7 +172,8 @@ impl Client<'_> {
                 for _ in 0..2 {
                     visit.wait(self.dice.between(Duration::from_millis(10), Duration::from_millis(500)))?;
                     visit.signal(Signal::STOP);
-                    park_timeout(self.dice.between(slow / 16, slow / 2));
+                    // Twice as long is less than `limits.handshake`: it may not have said what it wants.
+                    park_timeout(self.dice.between(slow / 16, slow / 5));
                     visit.signal(Signal::CONT);
                 }
                 visit.finish(LIMIT)
