@@ -70,6 +70,14 @@ impl NodeDoor {
     }
 }
 
+/// Tells `progress` each step, and notes that an order was `begun`.
+fn noting(begun: &AtomicBool, progress: &mut (dyn FnMut(Progress) + Send)) -> impl FnMut(Progress) + Send {
+    |step| {
+        begun.store(true, Ordering::Relaxed);
+        progress(step);
+    }
+}
+
 /// Waits for an order to be obeyed, and says that it waits for its turn unless it was `begun`.
 async fn patiently<T>(order: impl Future<Output = T>, begun: &AtomicBool) -> T {
     let mut order = pin!(order);
@@ -143,10 +151,7 @@ impl Door {
         match self {
             Door::Node(node) => {
                 let begun = AtomicBool::new(false);
-                let progress = &mut |step| {
-                    begun.store(true, Ordering::Relaxed);
-                    progress(step);
-                };
+                let progress = &mut noting(&begun, progress);
                 Ok(node.runtime.block_on(patiently(node.client.import(order, progress), &begun))?)
             }
             Door::Here(local) => Ok(local.import(order, progress)?),
@@ -170,10 +175,7 @@ impl Door {
         match self {
             Door::Node(node) => {
                 let begun = AtomicBool::new(false);
-                let progress = &mut |step| {
-                    begun.store(true, Ordering::Relaxed);
-                    progress(step);
-                };
+                let progress = &mut noting(&begun, progress);
                 Ok(node.runtime.block_on(patiently(node.client.rollback(order, progress), &begun))?)
             }
             Door::Here(local) => Ok(local.rollback(order, progress)?),
@@ -199,10 +201,7 @@ impl Door {
         match self {
             Door::Node(node) => {
                 let begun = AtomicBool::new(false);
-                let progress = &mut |step| {
-                    begun.store(true, Ordering::Relaxed);
-                    progress(step);
-                };
+                let progress = &mut noting(&begun, progress);
                 Ok(node.runtime.block_on(patiently(node.client.sweep(order, progress), &begun))?)
             }
             Door::Here(local) => Ok(local.sweep(order, progress)?),
